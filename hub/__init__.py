@@ -1,0 +1,1 @@
+"""Bellwire's hub: the inbox, the live gateway and the HTTP interface."""

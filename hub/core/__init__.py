@@ -1,0 +1,1 @@
+"""The rules of Bellwire, free of I/O, clocks and frameworks."""

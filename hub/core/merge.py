@@ -1,0 +1,112 @@
+"""Putting one inbox's live changes into version order, for one connection.
+
+The driver subscribes first, then reads a snapshot, and pushes what it hears meanwhile. Every change comes out at
+most once, in version order, without a gap; where a gap stays open a read of the database closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hub.core.cursor import Cursor
+from hub.core.model import Head
+from hub.core.wire import LiveChange
+
+HOLD_MS = 50
+"""Milliseconds that a change which came too early waits for those before it."""
+
+HELD_LIMIT = 64
+"""Changes held at once, per connection; each is at most 4 kB."""
+
+
+class Merge:
+    """Begins with a read under way: nothing comes out before the first `settle`.
+
+    A read must start after `begin_read`, so that it sees everything that was pushed before.
+    """
+
+    __slots__ = ("_held", "_told", "deadline", "epoch", "reading", "version", "wants_read")
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.version = -1
+        self.reading = True
+        """A read is under way; there is never more than one."""
+        self.wants_read = False
+        """The gap will not close by itself: call `begin_read` and read the database."""
+        self.deadline: int | None = None
+        """When to call `expire`."""
+        self._held: dict[int, LiveChange] = {}
+        self._told: LiveChange | None = None
+        """While reading: the newest change that we know of but could not hold."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the connection is."""
+        return Cursor(self.epoch, self.version)
+
+    def push(self, change: LiveChange, now: int) -> Sequence[LiveChange]:
+        """Take a change that was heard; returns what can be forwarded now, in order."""
+        if self.reading:
+            self._hold_while_reading(change)
+            return ()
+        if change.epoch != self.epoch:
+            self.wants_read = True
+            return ()
+        if change.version <= self.version:
+            return ()
+        if change.frame is None:
+            self.wants_read = True
+            return ()
+        if change.version == self.version + 1:
+            self.version = change.version
+            return (change, *self._following(now)) if self._held else (change,)
+        self._held[change.version] = change
+        if len(self._held) > HELD_LIMIT:
+            self.wants_read = True
+        elif self.deadline is None:
+            self.deadline = now + HOLD_MS
+        return ()
+
+    def expire(self) -> None:
+        """Give up waiting for what is missing."""
+        self.wants_read = True
+
+    def begin_read(self) -> Cursor:
+        """Note that a read starts now; returns the cursor to read after."""
+        self.reading = True
+        self.wants_read = False
+        self.deadline = None
+        self._held.clear()  # all of it was committed before the read begins, so the read will see it
+        return self.cursor
+
+    def settle(self, head: Head, now: int) -> Sequence[LiveChange]:
+        """Take the head that was read; returns the changes after it that can be forwarded now, in order."""
+        told, self._told = self._told, None
+        self.reading = False
+        self.epoch = head.epoch
+        self.version = head.version
+        held, self._held = self._held, {}
+        for change in held.values():
+            if change.epoch != head.epoch:
+                self.wants_read = True
+            elif change.version > head.version:
+                self._held[change.version] = change
+        if told is not None and (told.epoch != head.epoch or told.version > head.version):
+            self.wants_read = True
+        return self._following(now) if self._held else ()
+
+    def _hold_while_reading(self, change: LiveChange) -> None:
+        if change.frame is not None and len(self._held) < HELD_LIMIT:
+            self._held[change.version] = change
+        elif self._told is None or self._told.epoch != change.epoch or self._told.version < change.version:
+            self._told = change
+
+    def _following(self, now: int) -> list[LiveChange]:
+        """Take what follows without a gap out of the held changes; the clock starts anew for the rest."""
+        ready: list[LiveChange] = []
+        while (change := self._held.pop(self.version + 1, None)) is not None:
+            self.version = change.version
+            ready.append(change)
+        self.deadline = now + HOLD_MS if self._held else None
+        return ready

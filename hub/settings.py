@@ -1,0 +1,112 @@
+"""Settings: environment variables `BELLWIRE_*`, all optional in development."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How a process is set up. Unset database and Redis mean SQLite in a file and the in-process bus."""
+
+    model_config = SettingsConfigDict(env_prefix="BELLWIRE_", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    env: Literal["development", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    data_dir: Path = Path("bellwire-data")
+    """Where the SQLite file and the generated development credentials live."""
+    database_url: str | None = None
+    """`postgresql://…` or `sqlite:///path`; unset: `<data_dir>/bellwire.db`."""
+    redis_url: str | None = None
+    """`redis://…`; unset: the in-process bus (one process only)."""
+    forwarded_allow_ips: str = "127.0.0.1"
+    """Proxies whose `X-Forwarded-*` headers are believed: addresses with commas between them, or `*`."""
+    public_url: str | None = None
+    """Where users reach this hub, for links in e-mail; unset: relative links are left out."""
+
+    api_key: SecretStr | None = None
+    """The first publisher key, of the tenant `default`."""
+    jwt_secret: SecretStr | None = None
+    """The HS256 secret that users' tokens are signed with, of the tenant `default`; at least 32 bytes."""
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    tenants: dict[str, TenantCredentials] = Field(default_factory=dict)
+    """More tenants: JSON of `{"acme": {"api_key": …, "jwt_secret": …, "kid": …}}`."""
+
+    demo: bool | None = None
+    """The demo page: unset means on loopback in development only; true means for everybody who can connect."""
+    worker: bool = True
+    """Run the fallback worker inside `serve`."""
+
+    lease_seconds: float = Field(default=30, ge=1, le=3600)
+    """How long a worker's claim outlives it: what a vanished worker held is sent by another after that."""
+
+    email_provider: str | None = None
+    """`smtp`, `sendgrid` or `console`; unset: what is configured, else `console` in development."""
+    push_provider: str | None = None
+    sms_provider: str | None = None
+    chat_provider: str | None = None
+    mail_from: str = "Bellwire <notifications@localhost>"
+    smtp_url: SecretStr | None = None
+    """`smtp://user:password@host:port` (STARTTLS where offered), `smtps://…`; `?starttls=always|never`."""
+    sendgrid_api_key: SecretStr | None = None
+    sendgrid_host: str | None = None
+    fcm_credentials: Path | None = None
+    """A service account's JSON file."""
+    fcm_endpoint: str | None = None
+    """Overrides FCM's address, for tests and proxies."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto`: console on a terminal, JSON lines elsewhere."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://", "sqlite:///")):
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
+
+    @property
+    def development(self) -> bool:
+        """Whether generated credentials and the demo page are acceptable: one machine, nothing shared."""
+        return self.env == "development" and self.redis_url is None and not self.postgres
+
+    @property
+    def postgres(self) -> bool:
+        """Whether the database is PostgreSQL."""
+        return self.database_url is not None and self.database_url.startswith("postgres")
+
+    @property
+    def state_dir(self) -> Path:
+        """Where generated credentials are kept: beside the SQLite file."""
+        if self.database_url is not None and self.database_url.startswith("sqlite:///"):
+            return Path(self.database_url.removeprefix("sqlite:///")).parent
+        return self.data_dir
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database's address, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'bellwire.db'}"
+
+
+class TenantCredentials(BaseModel):
+    """A further tenant's keys; `kid` is what its users' tokens carry in their header (default: the tenant's name)."""
+
+    api_key: SecretStr
+    jwt_secret: SecretStr
+    kid: str | None = None
+
+
+Settings.model_rebuild()
