@@ -1,0 +1,1 @@
+"""The store: PostgreSQL or SQLite through SQLAlchemy Core."""

@@ -1,0 +1,122 @@
+"""The fallback queue as rows beside the inbox, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Integer, Text, bindparam, literal_column, select, tuple_, union_all, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.model import Channel, DeliveryState, Priority, Rung
+from hub.ports import Claim, Lane, Settlement
+from hub.store import delivery_claims, delivery_rescue, delivery_settle
+from hub.store.delivery_sql import gone, in_state, queue, rung, same_row, with_item
+from hub.store.engine import Database
+from hub.store.tables import deliveries
+
+
+def _earliest(channel: Channel, priority: Priority) -> Any:
+    """Select the earliest queued row of one lane: one probe of the queue's index."""
+    first = (
+        select(
+            literal_column(f"'{channel.value}'", Text).label("channel"),
+            literal_column(str(int(priority)), Integer).label("priority"),
+            deliveries.c.due_at,
+        )
+        .where(
+            deliveries.c.channel == literal_column(f"'{channel.value}'"),
+            deliveries.c.priority == literal_column(str(int(priority))),
+            in_state(deliveries, DeliveryState.QUEUED),
+        )
+        .order_by(deliveries.c.due_at)
+        .limit(literal_column("1"))
+        .subquery()
+    )
+    return select(first.c.channel, first.c.priority, first.c.due_at)
+
+
+next_due = union_all(*(_earliest(channel, priority) for channel in Channel for priority in Priority))
+"""One statement of a probe a lane: its cost does not grow with the queue, as a GROUP BY over it would."""
+
+_rung = (
+    select(rung)
+    .select_from(with_item())
+    .where(
+        queue.c.tenant == bindparam("tenant"),
+        queue.c.id == bindparam("delivery"),
+        queue.c.fence == bindparam("fence"),
+        in_state(queue, DeliveryState.SENDING),
+        ~gone,
+    )
+)
+
+_still_ours = (
+    select(queue.c.tenant, queue.c.id)
+    .where(
+        in_state(queue, DeliveryState.SENDING),
+        tuple_(queue.c.id, queue.c.fence).in_(bindparam("held", expanding=True)),
+    )
+    .order_by(queue.c.tenant, queue.c.id)
+    .with_for_update(of=queue)
+    .cte("still_ours")
+)
+renewal = (
+    update(deliveries)
+    .where(same_row(deliveries, _still_ours))
+    .values(lease_until=bindparam("leased_until"))
+    .returning(deliveries.c.id)
+)
+"""Extend leases. Finds them among the rows being sent (a small index), as their tenants are not at hand."""
+
+
+class SqlDeliveryQueue:
+    """`DeliveryQueue` in SQL. See `docs/notification-lifecycle.md` for what locks what, and in which order."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, lane: Lane, now: int, lease: int, limit: int) -> Sequence[Claim]:
+        """Claim due deliveries of a lane; see the port."""
+        return await self._database.write(partial(delivery_claims.claim, lane=lane, now=now, lease=lease, limit=limit))
+
+    async def rung(self, delivery: UUID, tenant: str, fence: int) -> Rung | None:
+        """Read the item's rung right before sending; None if the claim is no longer ours or the item is gone."""
+        async with self._database.reader() as connection:
+            found = await connection.scalar(_rung, {"tenant": tenant, "delivery": delivery, "fence": fence})
+        return None if found is None else Rung(found)
+
+    async def renew(self, claims: Sequence[tuple[UUID, int]], now: int, lease: int) -> Sequence[UUID]:
+        """Extend leases; returns the deliveries that are still ours."""
+        if not claims:
+            return []
+
+        async def extend(connection: AsyncConnection) -> list[UUID]:
+            found = await connection.scalars(renewal, {"held": list(claims), "leased_until": now + lease})
+            return list(found)
+
+        ours = set(await self._database.write(extend))
+        return [delivery for delivery, _ in claims if delivery in ours]
+
+    async def settle(self, settlements: Sequence[Settlement], now: int) -> Sequence[UUID]:
+        """End claims in one transaction; returns the deliveries that were still ours."""
+        return await self._database.write(partial(delivery_settle.settle, settlements=settlements, now=now))
+
+    async def rescue(self, now: int, max_claims: int, limit: int) -> int:
+        """Return or fail deliveries with a spent lease, and tidy the queue; at most `limit` rows of each kind.
+
+        Three transactions, so that none of them holds rows locked while it waits for others.
+        """
+        write = self._database.write
+        failed = await write(partial(delivery_rescue.fail_exhausted, now=now, max_claims=max_claims, limit=limit))
+        returned = await write(partial(delivery_rescue.return_spent, now=now, max_claims=max_claims, limit=limit))
+        await write(partial(delivery_rescue.tidy, now=now, limit=limit))
+        return failed + returned
+
+    async def next_due(self) -> Mapping[Lane, int]:
+        """Return when the earliest queued delivery of each lane is due."""
+        async with self._database.reader() as connection:
+            rows = await connection.execute(next_due)
+            return {Lane(Channel(row.channel), Priority(row.priority)): row.due_at for row in rows}

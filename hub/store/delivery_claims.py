@@ -1,0 +1,148 @@
+"""Claiming due deliveries, with all that is needed to send them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import bindparam, not_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.model import Contact, Content, Delivery, DeliveryState, Device
+from hub.ports import Claim, Lane
+from hub.store.delivery_sql import expired, gone, in_state, queue, reached, same_row, with_item
+from hub.store.rows import contact_of, content_of, delivery_of, device_of
+from hub.store.tables import attempts, deliveries, devices, notifications, users
+
+_due = (
+    select(queue.c.tenant, queue.c.id)
+    .select_from(with_item())
+    .where(
+        queue.c.channel == bindparam("in_channel"),
+        queue.c.priority == bindparam("in_priority"),
+        in_state(queue, DeliveryState.QUEUED),
+        queue.c.due_at <= bindparam("now"),
+        # In here and not around it: rows that may not be sent must not use up the limit, or a lane whose head
+        # is full of them would starve.
+        not_(gone),
+        not_(expired(bindparam("now"))),
+        not_(reached),
+    )
+    .order_by(queue.c.due_at, queue.c.id)
+    .limit(bindparam("limit"))
+    # Rows that another transaction holds are passed over, so a claim never waits. A row that an acknowledgement
+    # cancelled after this statement began is read again once it can be locked, and drops out.
+    .with_for_update(of=queue, skip_locked=True)
+    .cte("due")
+)
+
+claim_due = (
+    update(deliveries)
+    .where(same_row(deliveries, _due))
+    .values(
+        state=DeliveryState.SENDING.value,
+        lease_until=bindparam("leased_until"),
+        fence=deliveries.c.fence + 1,
+        claims=deliveries.c.claims + 1,
+    )
+    .returning(deliveries)
+)
+"""The claim: one statement that finds, tests and takes."""
+
+_contents = select(notifications).where(
+    tuple_(notifications.c.tenant, notifications.c.id).in_(bindparam("keys", expanding=True))
+)
+_contacts = select(users).where(tuple_(users.c.tenant, users.c.user_id).in_(bindparam("keys", expanding=True)))
+_devices = (
+    select(devices)
+    .where(tuple_(devices.c.tenant, devices.c.user_id).in_(bindparam("keys", expanding=True)))
+    .order_by(devices.c.created_at, devices.c.id)
+)
+_finished = select(attempts.c.tenant, attempts.c.delivery_id, attempts.c.endpoint, attempts.c.outcome).where(
+    tuple_(attempts.c.tenant, attempts.c.delivery_id).in_(bindparam("keys", expanding=True)),
+    attempts.c.outcome.in_(("ok", "permanent")),
+)
+
+
+async def claim(connection: AsyncConnection, lane: Lane, now: int, lease: int, limit: int) -> list[Claim]:
+    """Claim up to `limit` due deliveries of a lane, the earliest due first, and load what goes with them."""
+    rows = await connection.execute(
+        claim_due,
+        {
+            "in_channel": lane.channel.value,
+            "in_priority": int(lane.priority),
+            "now": now,
+            "limit": limit,
+            "leased_until": now + lease,
+        },
+    )
+    claimed = sorted((delivery_of(row) for row in rows), key=lambda delivery: (delivery.due_at, delivery.id))
+    return await _load(connection, claimed) if claimed else []
+
+
+async def _load(connection: AsyncConnection, claimed: Sequence[Delivery]) -> list[Claim]:
+    """Read contents, contacts, devices and finished endpoints of the whole batch: a query each."""
+    contents = await _load_contents(connection, claimed)
+    people = sorted({(delivery.tenant, delivery.user) for delivery in claimed if delivery.user is not None})
+    contacts = await _load_contacts(connection, people)
+    owned = await _load_devices(connection, people)
+    finished = await _load_finished(connection, claimed)
+    claims = []
+    for delivery in claimed:
+        key = (delivery.tenant, delivery.id)
+        person = (delivery.tenant, delivery.user or "")
+        claims.append(
+            Claim(
+                delivery=delivery,
+                content=contents[delivery.tenant, delivery.notification],
+                contact=contacts.get(person),
+                devices=owned.get(person, ()),
+                done_endpoints=frozenset(finished["ok"].get(key, ())),
+                refused_endpoints=frozenset(finished["permanent"].get(key, ())),
+            )
+        )
+    return claims
+
+
+async def _load_contents(
+    connection: AsyncConnection, claimed: Sequence[Delivery]
+) -> Mapping[tuple[str, UUID], Content]:
+    keys = sorted({(delivery.tenant, delivery.notification) for delivery in claimed})
+    rows = await connection.execute(_contents, {"keys": keys})
+    return {(content.tenant, content.id): content for content in map(content_of, rows)}
+
+
+async def _load_contacts(
+    connection: AsyncConnection, people: Sequence[tuple[str, str]]
+) -> Mapping[tuple[str, str], Contact]:
+    if not people:
+        return {}
+    rows = await connection.execute(_contacts, {"keys": people})
+    return {(row.tenant, row.user_id): contact_of(row) for row in rows}
+
+
+async def _load_devices(
+    connection: AsyncConnection, people: Sequence[tuple[str, str]]
+) -> Mapping[tuple[str, str], Sequence[Device]]:
+    if not people:
+        return {}
+    owned: defaultdict[tuple[str, str], list[Device]] = defaultdict(list)
+    for row in await connection.execute(_devices, {"keys": people}):
+        owned[row.tenant, row.user_id].append(device_of(row))
+    return owned
+
+
+async def _load_finished(
+    connection: AsyncConnection, claimed: Sequence[Delivery]
+) -> Mapping[str, Mapping[tuple[str, UUID], set[str]]]:
+    """Read by outcome the endpoints that earlier claims were done with; a first claim has none."""
+    keys = [(delivery.tenant, delivery.id) for delivery in claimed if delivery.fence > 1]
+    finished: dict[str, defaultdict[tuple[str, UUID], set[str]]] = {
+        "ok": defaultdict(set),
+        "permanent": defaultdict(set),
+    }
+    if keys:
+        for row in await connection.execute(_finished, {"keys": keys}):
+            finished[row.outcome][row.tenant, row.delivery_id].add(row.endpoint)
+    return finished

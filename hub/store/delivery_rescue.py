@@ -1,0 +1,136 @@
+"""Returning what vanished workers held, and tidying away what nobody may send any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BindParameter, Text, bindparam, case, literal_column, null, or_, select, union_all, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.model import Channel, DeliveryState, Priority, Rung
+from hub.ports import Settlement
+from hub.store.delivery_settle import settle
+from hub.store.delivery_sql import expired, gone, in_state, queue, reached, rung, same_row, with_item
+from hub.store.tables import deliveries
+
+_now: BindParameter[int] = bindparam("now")
+
+
+def _spent(table: Any) -> list[Any]:
+    return [in_state(table, DeliveryState.SENDING), table.c.lease_until <= _now]
+
+
+_returnable = (
+    select(queue.c.tenant, queue.c.id)
+    .where(*_spent(queue), queue.c.claims < bindparam("max_claims"))
+    .order_by(queue.c.lease_until)
+    .limit(bindparam("limit"))
+    .with_for_update(of=queue, skip_locked=True)
+    .cte("returnable")
+)
+return_due = (
+    update(deliveries)
+    .where(same_row(deliveries, _returnable))
+    .values(state=DeliveryState.QUEUED.value, lease_until=null())
+    .returning(deliveries.c.id)
+)
+
+_exhausted = (
+    select(deliveries.c.tenant, deliveries.c.id, deliveries.c.fence, deliveries.c.claims)
+    .where(*_spent(deliveries), deliveries.c.claims >= bindparam("max_claims"))
+    .order_by(deliveries.c.lease_until)
+    .limit(bindparam("limit"))
+)
+
+
+def _head_of_lane(channel: Channel, priority: Priority) -> Any:
+    """Select the first due rows of one lane, so that a long queue behind them costs nothing."""
+    head = (
+        select(deliveries.c.tenant, deliveries.c.id)
+        .where(
+            deliveries.c.channel == channel.value,
+            deliveries.c.priority == int(priority),
+            in_state(deliveries, DeliveryState.QUEUED),
+            deliveries.c.due_at <= _now,
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .limit(bindparam("limit"))
+        .subquery()
+    )
+    return select(head.c.tenant, head.c.id)
+
+
+def _word(text: str) -> Any:
+    return literal_column(f"'{text}'", Text)
+
+
+_heads = union_all(*(_head_of_lane(channel, priority) for channel in Channel for priority in Priority)).cte("heads")
+_doomed = (
+    select(
+        queue.c.tenant,
+        queue.c.id,
+        case(
+            (reached, _word(DeliveryState.CANCELLED.value)),
+            (expired(_now), _word(DeliveryState.EXPIRED.value)),
+            else_=_word(DeliveryState.CANCELLED.value),
+        ).label("ending"),
+        case(
+            (
+                reached,
+                case(
+                    (rung == int(Rung.READ), _word("Read before it was sent.")),
+                    (rung == int(Rung.SEEN), _word("Seen before it was sent.")),
+                    else_=_word("Arrived in the app before it was sent."),
+                ),
+            ),
+            (expired(_now), _word("The notification expired before this step was sent.")),
+            else_=_word("The notification was withdrawn."),
+        ).label("because"),
+    )
+    .select_from(with_item(queue.join(_heads, same_row(queue, _heads))))
+    .where(in_state(queue, DeliveryState.QUEUED), or_(reached, gone, expired(_now)))
+    .order_by(queue.c.tenant, queue.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(of=queue, skip_locked=True)
+    .cte("doomed")
+)
+tidy_due = (
+    update(deliveries)
+    .where(same_row(deliveries, _doomed))
+    .values(state=_doomed.c.ending, reason=_doomed.c.because, finished_at=_now)
+)
+
+
+async def return_spent(connection: AsyncConnection, now: int, max_claims: int, limit: int) -> int:
+    """Return deliveries whose lease ended to the queue, due when they were; returns how many.
+
+    Whoever held one still has its old fence, but the delivery is not `sending` any more: nothing they settle is
+    written, then or after the next claim.
+    """
+    rows = await connection.execute(return_due, {"now": now, "max_claims": max_claims, "limit": limit})
+    return len(rows.all())
+
+
+async def fail_exhausted(connection: AsyncConnection, now: int, max_claims: int, limit: int) -> int:
+    """Fail deliveries that outlived `max_claims` workers, and let the next step have its turn; returns how many."""
+    rows = await connection.execute(_exhausted, {"now": now, "max_claims": max_claims, "limit": limit})
+    settlements = [
+        Settlement(
+            delivery=row.id,
+            tenant=row.tenant,
+            fence=row.fence,
+            state=DeliveryState.FAILED,
+            reason=f"Given up: {row.claims} workers in a row vanished while sending it.",
+            pull_next=True,
+        )
+        for row in rows
+    ]
+    return len(await settle(connection, settlements, now, spent=True))
+
+
+async def tidy(connection: AsyncConnection, now: int, limit: int) -> None:
+    """End due deliveries that no claim will ever take: cancelled by their rung, withdrawn, or expired.
+
+    Looks at the first `limit` due rows of each lane: rows further back hold nobody up.
+    """
+    await connection.execute(tidy_due, {"now": now, "limit": limit})

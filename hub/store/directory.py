@@ -1,0 +1,101 @@
+"""Users' contacts and devices, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.model import Contact, Device
+from hub.store.engine import Database
+from hub.store.rows import contact_of, device_of
+from hub.store.sql import inserted
+from hub.store.tables import devices, users
+
+_change_contact = (
+    update(users)
+    .where(users.c.tenant == bindparam("in_tenant"), users.c.user_id == bindparam("of_user"))
+    .values({name: bindparam(name) for name in ("email", "phone", "name", "locale", "timezone", "updated_at")})
+)
+
+
+class SqlDirectory:
+    """`Directory` in SQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = postgresql.insert if database.dialect == "postgresql" else sqlite.insert
+
+    async def put_contact(self, tenant: str, contact: Contact, now: int) -> bool:
+        """Store a contact whole (absent fields are cleared); True if the user was new."""
+        fields = {
+            "email": contact.email,
+            "phone": contact.phone,
+            "name": contact.name,
+            "locale": contact.locale,
+            "timezone": contact.timezone,
+            "updated_at": now,
+        }
+        new = {"tenant": tenant, "user_id": contact.user, "created_at": now, **fields}
+
+        async def put(connection: AsyncConnection) -> bool:
+            if await inserted(connection, users, new):
+                return True
+            await connection.execute(_change_contact, {"in_tenant": tenant, "of_user": contact.user, **fields})
+            return False
+
+        return await self._database.write(put)
+
+    async def contact(self, tenant: str, user: str) -> Contact | None:
+        """Read a contact."""
+        wanted = select(users).where(users.c.tenant == tenant, users.c.user_id == user)
+        async with self._database.reader() as connection:
+            row = (await connection.execute(wanted)).one_or_none()
+        return None if row is None else contact_of(row)
+
+    async def add_device(self, tenant: str, device: Device) -> Device:
+        """Store a device; the same kind and token again moves it to this user and keeps its id and age."""
+        insert = self._insert(devices).values(
+            tenant=tenant,
+            id=device.id,
+            user_id=device.user,
+            kind=device.kind,
+            token=device.token,
+            name=device.name,
+            created_at=device.created_at,
+        )
+        upsert = insert.on_conflict_do_update(
+            index_elements=[devices.c.tenant, devices.c.kind, devices.c.token],
+            set_={"user_id": insert.excluded.user_id, "name": insert.excluded.name},
+        ).returning(devices)
+
+        async def add(connection: AsyncConnection) -> Device:
+            return device_of((await connection.execute(upsert)).one())
+
+        return await self._database.write(add)
+
+    async def devices(self, tenant: str, user: str) -> Sequence[Device]:
+        """Read a user's devices, oldest first."""
+        wanted = (
+            select(devices)
+            .where(devices.c.tenant == tenant, devices.c.user_id == user)
+            .order_by(devices.c.created_at, devices.c.id)
+        )
+        async with self._database.reader() as connection:
+            return [device_of(row) for row in await connection.execute(wanted)]
+
+    async def remove_device(self, tenant: str, user: str, device: UUID) -> bool:
+        """Delete a device of this user; False if they have no such device."""
+        forget = (
+            delete(devices)
+            .where(devices.c.tenant == tenant, devices.c.user_id == user, devices.c.id == device)
+            .returning(devices.c.id)
+        )
+
+        async def remove(connection: AsyncConnection) -> bool:
+            return await connection.scalar(forget) is not None
+
+        return await self._database.write(remove)

@@ -1,0 +1,158 @@
+"""`InboxStore` on SQLAlchemy. What each transaction does is in the modules that this one calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.cursor import Cursor
+from hub.core.model import (
+    Changes,
+    Head,
+    InboxChange,
+    InboxKey,
+    InboxPage,
+    InboxQuery,
+    Item,
+    MarkAction,
+    Marked,
+    NotificationState,
+    Publication,
+    Published,
+    Selection,
+    Wakeup,
+)
+from hub.store import inbox_mark, inbox_publish, inbox_read, timers
+from hub.store.engine import Database, Transaction
+from hub.store.heads import lock_heads
+from hub.store.tables import idempotency, tickets, wakeups
+
+T = TypeVar("T")
+
+IDEMPOTENCY_KEPT = 7 * 24 * 3600 * 1000
+"""Milliseconds for which an idempotency key is remembered."""
+
+
+class SqlInboxStore:
+    """Inboxes in PostgreSQL or SQLite; see `hub.ports.InboxStore` for what every method promises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def publish(self, publication: Publication, now: int) -> Published:
+        """Store a publication whole."""
+        return await self._database.write(
+            partial(inbox_publish.store, publication=publication, now=now, cluster=self._database.cluster),
+            lookup=partial(inbox_publish.find, publication=publication),
+        )
+
+    async def mark(
+        self, key: InboxKey, action: MarkAction, selection: Selection, now: int, *, until: int | None = None
+    ) -> Marked:
+        """Apply an action to the selected LIVE items."""
+        # Safe to repeat after an unknown COMMIT: it then changes nothing more, and the wake-up row tells the rest.
+        return await self._database.write(
+            partial(
+                inbox_mark.apply,
+                key=key,
+                action=action,
+                selection=selection,
+                now=now,
+                until=until,
+                cluster=self._database.cluster,
+            )
+        )
+
+    async def page(self, key: InboxKey, query: InboxQuery) -> InboxPage:
+        """Read one page with its head."""
+        return await self._of(key, partial(inbox_read.page, key=key, query=query, cluster=self._database.cluster))
+
+    async def head(self, key: InboxKey) -> Head:
+        """Read a head, making the row of a user never heard of."""
+        return await self._of(key, partial(inbox_read.head, key=key, cluster=self._database.cluster))
+
+    async def changes(self, key: InboxKey, after: Cursor, limit: int) -> Changes:
+        """Read what changed since a cursor."""
+        return await self._of(
+            key, partial(inbox_read.changes, key=key, after=after, limit=limit, cluster=self._database.cluster)
+        )
+
+    async def _of(self, key: InboxKey, read: Transaction[T | None]) -> T:
+        """Read what needs a head row; a user never heard of gets one first, which fixes the epoch."""
+        found = await self._database.read(read)
+        if found is None:
+            await self._database.write(partial(lock_heads, tenant=key.tenant, users=[key.user], now=0))
+            found = await self._database.read(read)
+            assert found is not None  # noqa: S101 - just made, and nothing deletes heads
+        return found
+
+    async def item(self, key: InboxKey, notification: UUID) -> Item | None:
+        """Read one LIVE item."""
+        return await self._database.read(partial(inbox_read.item, key=key, notification=notification))
+
+    async def versions(self, keys: Sequence[InboxKey]) -> dict[InboxKey, Cursor]:
+        """Read many heads' cursors at once."""
+        read = partial(inbox_read.versions, keys=keys, cluster=self._database.cluster)
+        return dict(await self._database.read(read))
+
+    async def notification(self, tenant: str, notification: UUID) -> NotificationState | None:
+        """Read a notification with what became of it."""
+        return await self._database.read(partial(inbox_read.notification, tenant=tenant, identifier=notification))
+
+    async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, UUID | None]]:
+        """Apply up to `limit` due timers, each in a transaction of its own: one may concern 1,000 inboxes."""
+        told: list[tuple[InboxChange, UUID | None]] = []
+        for _ in range(limit):
+            due = await self.next_timer()  # a look costs SQLite's only writer nothing
+            if due is None or due > now:
+                break
+            applied = await self._database.write(partial(timers.apply_next, now=now, cluster=self._database.cluster))
+            if applied is None:
+                break  # others hold what is left
+            told += applied
+        return told
+
+    async def next_timer(self) -> int | None:
+        """Return when the earliest timer is due."""
+        return await self._database.read(timers.next_due)
+
+    async def leftover_wakeups(self, before: int, limit: int) -> Sequence[Wakeup]:
+        """Read wake-up rows that nobody has settled, the oldest first."""
+        oldest = sa.select(wakeups).where(wakeups.c.created_at < before).order_by(wakeups.c.created_at, wakeups.c.id)
+
+        async def read(connection: AsyncConnection) -> list[Wakeup]:
+            rows = await connection.execute(oldest.limit(limit))
+            return [_wakeup(row) for row in rows]
+
+        return await self._database.read(read)
+
+    async def settle_wakeups(self, ids: Sequence[UUID]) -> None:
+        """Delete wake-up rows; those that another process is deleting are left to it."""
+        if not ids:
+            return
+        mine = sa.select(wakeups.c.id).where(wakeups.c.id.in_(ids)).with_for_update(skip_locked=True)
+
+        async def delete(connection: AsyncConnection) -> None:
+            await connection.execute(sa.delete(wakeups).where(wakeups.c.id.in_(mine)))
+
+        await self._database.write(delete)
+
+    async def forget_before(self, now: int) -> None:
+        """Drop idempotency records after 7 days, and spent tickets."""
+
+        async def delete(connection: AsyncConnection) -> None:
+            old = idempotency.c.created_at < now - IDEMPOTENCY_KEPT
+            await connection.execute(sa.delete(idempotency).where(old))
+            await connection.execute(sa.delete(tickets).where(tickets.c.expires_at < now))
+
+        await self._database.write(delete)
+
+
+def _wakeup(row: sa.Row[Any]) -> Wakeup:
+    return Wakeup(row.id, [(InboxKey(row.tenant, user), version) for user, version in json.loads(row.heads)])

@@ -1,0 +1,125 @@
+"""Publishing: everything that one publication stores, in one transaction."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.errors import IdempotencyConflict
+from hub.core.ids import uuid7
+from hub.core.model import Content, IdempotencyRecord, ItemState, Publication, Published, TimerKind
+from hub.store.heads import LockedHead, Tally, leave_wakeup, lock_heads, save_heads
+from hub.store.rows import Values, content_values, delivery_values
+from hub.store.sql import insert_many, inserted
+from hub.store.tables import deliveries, idempotency, inbox_items, notifications, timers
+
+_NEW = Tally(unread=1, unseen=1)
+
+
+async def store(connection: AsyncConnection, publication: Publication, now: int, cluster: str) -> Published:
+    """Store a publication, or find what an earlier one left under its idempotency key."""
+    content = publication.content
+    if publication.idempotency is not None:
+        earlier = await _claim_key(connection, publication.idempotency, content, now)
+        if earlier is not None:
+            return earlier
+    await connection.execute(sa.insert(notifications), content_values(content))
+    await insert_many(connection, timers, _timers(publication, now))
+    await insert_many(
+        connection, deliveries, [delivery_values(delivery, content) for delivery in publication.deliveries]
+    )
+    if not publication.users:
+        return Published(content.id)
+    users = sorted(set(publication.users))
+    if content.appears_at > now:
+        await insert_many(connection, inbox_items, [_item(content, user, ItemState.PENDING, 0) for user in users])
+        return Published(content.id)
+    heads = await lock_heads(connection, content.tenant, users, now)
+    versions = await _appear(connection, content, heads)
+    wakeup = await leave_wakeup(connection, content.tenant, versions, now)
+    return Published(content.id, heads={user: head.head(cluster) for user, head in heads.items()}, wakeup=wakeup)
+
+
+async def find(connection: AsyncConnection, publication: Publication) -> Published | None:
+    """Find out whether a publication was stored although its COMMIT was not confirmed.
+
+    Its heads are not told of here: the wake-up row is still there, and a sweeper tells them.
+    """
+    content = publication.content
+    here = sa.and_(notifications.c.tenant == content.tenant, notifications.c.id == content.id)
+    found = (await connection.execute(sa.select(notifications.c.id).where(here))).first()
+    return None if found is None else Published(content.id)
+
+
+async def _claim_key(
+    connection: AsyncConnection, record: IdempotencyRecord, content: Content, now: int
+) -> Published | None:
+    """Take the key, or return what was published under it; waits for another who is taking it right now."""
+    row = {
+        "tenant": content.tenant,
+        "operation": record.operation,
+        "key": record.key,
+        "body_hash": record.body_hash,
+        "response": record.response,
+        "notification_id": content.id,
+        "created_at": now,
+    }
+    if await inserted(connection, idempotency, row):
+        return None
+    here = sa.and_(
+        idempotency.c.tenant == content.tenant,
+        idempotency.c.operation == record.operation,
+        idempotency.c.key == record.key,
+    )
+    first = (await connection.execute(sa.select(idempotency).where(here))).one()
+    if not hmac.compare_digest(first.body_hash, record.body_hash):
+        raise IdempotencyConflict("this idempotency key was used before, with another body")
+    return Published(first.notification_id, response=first.response, replayed=True)
+
+
+async def _appear(connection: AsyncConnection, content: Content, heads: Mapping[str, LockedHead]) -> dict[str, int]:
+    """Insert LIVE items, each with its user's next version."""
+    for head in heads.values():
+        head.version += 1
+        head.add(_NEW)
+    versions = {user: head.version for user, head in heads.items()}
+    await save_heads(connection, content.tenant, heads.values())
+    rows = [_item(content, user, ItemState.LIVE, version) for user, version in versions.items()]
+    await insert_many(connection, inbox_items, rows)
+    return versions
+
+
+def _item(content: Content, user: str, state: ItemState, version: int) -> Values:
+    return {
+        "tenant": content.tenant,
+        "user_id": user,
+        "notification_id": content.id,
+        "state": int(state),
+        "version": version,
+        "since": version,
+        "appeared_at": content.appears_at,
+        "category": content.category,
+    }
+
+
+def _timers(publication: Publication, now: int) -> list[Values]:
+    content = publication.content
+    due = []
+    if publication.users and content.appears_at > now:
+        due.append((TimerKind.RELEASE, content.appears_at))
+    if content.expires_at is not None:
+        due.append((TimerKind.EXPIRE, content.expires_at))
+    return [
+        {
+            "id": uuid7(at),
+            "tenant": content.tenant,
+            "due_at": at,
+            "kind": int(kind),
+            "notification_id": content.id,
+            "user_id": None,
+        }
+        for kind, at in due
+    ]

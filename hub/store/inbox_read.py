@@ -1,0 +1,175 @@
+"""Reading inboxes. Every function is given a read-only snapshot, so head, counts and items belong together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.cursor import Cursor, epoch_of
+from hub.core.model import (
+    Attempt,
+    Changes,
+    Head,
+    InboxKey,
+    InboxPage,
+    InboxQuery,
+    Item,
+    ItemState,
+    NotificationState,
+)
+from hub.store.rows import (
+    ITEM_COLUMNS,
+    attempt_of,
+    content_of,
+    delivery_of,
+    head_of,
+    item_of,
+    items_with_content,
+)
+from hub.store.sql import among
+from hub.store.tables import attempts, deliveries, inbox_heads, inbox_items, notifications
+
+MAX_RECIPIENTS = 1_000
+"""Recipients that `notification` tells of."""
+
+_MAX_DELIVERIES = 10 * MAX_RECIPIENTS
+
+_items = sa.select(notifications, *ITEM_COLUMNS).select_from(items_with_content)
+
+
+async def head(connection: AsyncConnection, key: InboxKey, cluster: str) -> Head | None:
+    """Read a head; None if the user has no row."""
+    here = sa.and_(inbox_heads.c.tenant == key.tenant, inbox_heads.c.user_id == key.user)
+    row = (await connection.execute(sa.select(inbox_heads).where(here))).first()
+    return None if row is None else head_of(row, cluster)
+
+
+async def page(connection: AsyncConnection, key: InboxKey, query: InboxQuery, cluster: str) -> InboxPage | None:
+    """Read a page with its head; None if the user has no row."""
+    found = await head(connection, key, cluster)
+    if found is None:
+        return None
+    order = (inbox_items.c.appeared_at, inbox_items.c.notification_id)
+    statement = _items.where(_mine(key), _live(), *_filters(query)).order_by(*(column.desc() for column in order))
+    if query.after is not None:
+        appeared_at, notification = query.after
+        last = sa.tuple_(sa.literal(appeared_at, sa.BigInteger), sa.literal(notification, sa.Uuid))
+        statement = statement.where(sa.tuple_(*order) < last)
+    rows = (await connection.execute(statement.limit(query.limit + 1))).all()
+    return InboxPage(found, [item_of(row) for row in rows[: query.limit]], has_more=len(rows) > query.limit)
+
+
+def _filters(query: InboxQuery) -> list[sa.ColumnElement[bool]]:
+    """Translate a query; archived items are listed as such whether snoozed or not."""
+    filters = [_is_set(inbox_items.c.archived_at, query.archived)]
+    if query.snoozed or not query.archived:
+        filters.append(_is_set(inbox_items.c.snoozed_until, query.snoozed))
+    if query.unread is not None:
+        filters.append(_is_set(inbox_items.c.read_at, not query.unread))
+    if query.unseen is not None:
+        filters.append(_is_set(inbox_items.c.seen_at, not query.unseen))
+    if query.category is not None:
+        filters.append(inbox_items.c.category == query.category)
+    return filters
+
+
+def _is_set(column: sa.Column[int | None], wanted: bool) -> sa.ColumnElement[bool]:  # noqa: FBT001 - reads as a sentence
+    return column.is_not(None) if wanted else column.is_(None)
+
+
+def _mine(key: InboxKey) -> sa.ColumnElement[bool]:
+    return sa.and_(inbox_items.c.tenant == key.tenant, inbox_items.c.user_id == key.user)
+
+
+def _live() -> sa.ColumnElement[bool]:
+    return inbox_items.c.state == int(ItemState.LIVE)
+
+
+async def item(connection: AsyncConnection, key: InboxKey, notification: UUID) -> Item | None:
+    """Read one LIVE item."""
+    one = _items.where(_mine(key), _live(), inbox_items.c.notification_id == notification)
+    row = (await connection.execute(one)).first()
+    return None if row is None else item_of(row)
+
+
+async def versions(connection: AsyncConnection, keys: Sequence[InboxKey], cluster: str) -> Mapping[InboxKey, Cursor]:
+    """Read many heads' cursors; users without a row are left out."""
+    users: dict[str, set[str]] = defaultdict(set)
+    for key in keys:
+        users[key.tenant].add(key.user)
+    found: dict[InboxKey, Cursor] = {}
+    for tenant, names in users.items():
+        rows = await connection.execute(
+            sa.select(inbox_heads.c.user_id, inbox_heads.c.epoch, inbox_heads.c.version).where(
+                inbox_heads.c.tenant == tenant, among(connection, inbox_heads.c.user_id, sorted(names))
+            )
+        )
+        found |= {InboxKey(tenant, row.user_id): Cursor(epoch_of(cluster, row.epoch), row.version) for row in rows}
+    return found
+
+
+async def changes(
+    connection: AsyncConnection, key: InboxKey, after: Cursor, limit: int, cluster: str
+) -> Changes | None:
+    """Read what is stamped later than a cursor; None if the user has no row."""
+    found = await head(connection, key, cluster)
+    if found is None:
+        return None
+    refused = _cannot_resume(found, after)
+    if refused is not None:
+        return Changes(found, resync=refused)
+    # PENDING items have version 0: they are later than no cursor.
+    later = _items.where(_mine(key), inbox_items.c.version > after.version).order_by(
+        inbox_items.c.version, inbox_items.c.notification_id
+    )
+    rows = (await connection.execute(later.limit(limit + 1))).all()
+    if len(rows) > limit:
+        return Changes(found, resync="too_many_changes")
+    return Changes(found, [item_of(row) for row in rows])
+
+
+def _cannot_resume(found: Head, after: Cursor) -> str | None:
+    if after.epoch != found.epoch:
+        return "unknown_epoch"
+    if after.version > found.version:
+        return "ahead_of_server"
+    return "too_old" if after.version < found.floor else None
+
+
+async def notification(connection: AsyncConnection, tenant: str, identifier: UUID) -> NotificationState | None:
+    """Read a notification with what became of it."""
+    here = sa.and_(notifications.c.tenant == tenant, notifications.c.id == identifier)
+    row = (await connection.execute(sa.select(notifications).where(here))).first()
+    if row is None:
+        return None
+    items = await connection.execute(_items.where(here).order_by(inbox_items.c.user_id).limit(MAX_RECIPIENTS))
+    sent = await connection.execute(
+        sa.select(deliveries)
+        .where(deliveries.c.tenant == tenant, deliveries.c.notification_id == identifier)
+        .order_by(deliveries.c.user_id, deliveries.c.address, deliveries.c.step)
+        .limit(_MAX_DELIVERIES)
+    )
+    calls = await _attempts(connection, tenant, identifier)
+    return NotificationState(
+        content=content_of(row),
+        items=[(row.user_id, item_of(row)) for row in items],
+        deliveries=[(delivery_of(row), calls.get(row.id, [])) for row in sent],
+    )
+
+
+async def _attempts(connection: AsyncConnection, tenant: str, notification: UUID) -> Mapping[UUID, list[Attempt]]:
+    of_delivery = sa.and_(attempts.c.tenant == deliveries.c.tenant, attempts.c.delivery_id == deliveries.c.id)
+    rows = await connection.execute(
+        sa.select(attempts)
+        .select_from(attempts.join(deliveries, of_delivery))
+        .where(deliveries.c.tenant == tenant, deliveries.c.notification_id == notification)
+        .order_by(attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint)
+    )
+    by_delivery = groupby(map(attempt_of, rows), key=attrgetter("delivery"))
+    return {delivery: list(calls) for delivery, calls in by_delivery}
