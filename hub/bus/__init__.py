@@ -1,0 +1,1 @@
+"""Wake-ups and presence between processes: in memory for one process, over Redis for many."""

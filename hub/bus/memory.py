@@ -1,0 +1,119 @@
+"""Bus and presence inside one process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hub.bus.signs import KEEP_MS, Sign, Signs, present, state_at
+from hub.core.model import InboxKey
+from hub.core.wire import LiveChange
+from hub.ports import OFFLINE_AFTER, BusListener, PresenceEntry, PresenceState
+
+
+class Switchboard:
+    """What connects the memory buses of one process with each other."""
+
+    def __init__(self) -> None:
+        self.buses: list[MemoryBus] = []
+
+
+class MemoryBus:
+    """Implements `Bus` by plain calls: when `publish` returns, every listener has been called.
+
+    Buses on one switchboard hear each other, as nodes of a cluster would; by default a bus has one to itself.
+    """
+
+    def __init__(self, switchboard: Switchboard | None = None) -> None:
+        self._switchboard = switchboard or Switchboard()
+        self._listener: BusListener | None = None
+        self._subscribed: set[InboxKey] = set()
+
+    async def start(self, listener: BusListener) -> None:
+        """Begin to listen."""
+        self._listener = listener
+        self._switchboard.buses.append(self)
+
+    async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
+        """Tell every subscribed listener; always handed over whole."""
+        for bus in tuple(self._switchboard.buses):
+            for key, change in changes:
+                bus._hear(key, change)  # noqa: SLF001 - a sibling of the same class
+        return True
+
+    async def announce_due(self, due_at: int) -> None:
+        """Tell every listener that something is due at `due_at`."""
+        for bus in tuple(self._switchboard.buses):
+            if bus._listener is not None:  # noqa: SLF001 - a sibling of the same class
+                bus._listener.on_due(due_at)  # noqa: SLF001 - a sibling of the same class
+
+    async def subscribe(self, key: InboxKey) -> None:
+        """Hear of this inbox from now on."""
+        self._subscribed.add(key)
+
+    async def unsubscribe(self, key: InboxKey) -> None:
+        """Stop hearing of this inbox."""
+        self._subscribed.discard(key)
+
+    async def healthy(self) -> bool:
+        """Tell that the bus can be reached: it is right here."""
+        return True
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._listener = None
+        if self in self._switchboard.buses:
+            self._switchboard.buses.remove(self)
+
+    def _hear(self, key: InboxKey, change: LiveChange) -> None:
+        if self._listener is not None and key in self._subscribed:
+            self._listener.on_change(key, change)
+
+
+class MemoryPresence:
+    """Implements `Presence` in a dictionary.
+
+    `born` is when the process started (by the `Clock`); left out, it is the time of the first call. After a restart
+    clients take a while to come back, and until `OFFLINE_AFTER` has passed they are UNKNOWN, not OFFLINE.
+    """
+
+    def __init__(self, born: int | None = None) -> None:
+        self._born = born
+        self._users: dict[InboxKey, Signs] = {}
+        self._swept_at = 0
+
+    async def refresh(self, entries: Sequence[PresenceEntry], now: int) -> None:
+        """Record signs of life."""
+        self._begin(now)
+        for entry in entries:
+            signs = self._users.setdefault(entry.key, Signs())
+            signs.connections[entry.connection] = Sign(now, entry.attention)
+
+    async def leave(self, entries: Sequence[PresenceEntry], now: int) -> None:
+        """Record that connections ended."""
+        self._begin(now)
+        for entry in entries:
+            signs = self._users.setdefault(entry.key, Signs())
+            signs.connections.pop(entry.connection, None)
+            signs.left_at = now
+
+    async def read(self, keys: Sequence[InboxKey], now: int) -> Mapping[InboxKey, PresenceState]:
+        """Read users' presence."""
+        born = self._begin(now)
+        return {key: state_at(self._users.get(key, Signs()), now, born) for key in keys}
+
+    async def close(self) -> None:
+        """Release nothing; here so that all adapters end alike."""
+
+    def _begin(self, now: int) -> int:
+        """Return when the state began, and once a minute forget what is long over."""
+        if self._born is None:
+            self._born = now
+        if now - self._swept_at >= OFFLINE_AFTER:
+            self._swept_at = now
+            for key, signs in list(self._users.items()):
+                kept = {name: sign for name, sign in signs.connections.items() if present(sign, now)}
+                if not kept and now - (signs.last_seen_at or 0) >= KEEP_MS:
+                    del self._users[key]
+                elif kept:
+                    signs.connections = kept
+        return self._born
