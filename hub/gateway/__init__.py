@@ -1,0 +1,1 @@
+"""Live connections of one node: WebSocket, server-sent events, long polling."""

@@ -1,0 +1,98 @@
+"""`GET /v1/ws`: live frames both ways."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from hub.core.errors import InvalidRequest, Unauthenticated
+from hub.core.frames import CloseCode
+from hub.gateway.connection import Connection
+from hub.gateway.gateway import Gateway
+from hub.gateway.requests import attention_of, by_header, read_query
+
+FAREWELL_SECONDS = 1.0
+"""How long a close frame may wait behind what a slow client does not read."""
+
+
+async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
+    """Serve one WebSocket to its end.
+
+    Refusals come after the handshake, as an `error` frame and a close code: browsers hide anything before it.
+    """
+    await socket.accept()
+    connection = gateway.open(known="authorization" in socket.headers)
+    try:
+        _greet(gateway, socket, connection)
+        await _pump(gateway, socket, connection)
+    finally:
+        gateway.disconnect(connection)
+    if connection.closing is not None and connection.closing.code is CloseCode.TOO_SLOW:
+        await _close(socket, connection)
+
+
+def _greet(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
+    """Connect at once who brings a token in the handshake; everybody else has to send `connect`."""
+    if "authorization" not in socket.headers:
+        return
+    try:
+        query = read_query(socket, ("cursor", "state"))
+        connection.connect(by_header(gateway, socket), cursor=query.get("cursor"), attention=attention_of(query))
+    except Unauthenticated as error:
+        connection.refused(error.detail)
+    except InvalidRequest as error:
+        connection.fail("invalid_request", error.detail, CloseCode.BAD_FRAME)
+
+
+async def _pump(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
+    """Read and write side by side until either ends, then end the other."""
+    reader = asyncio.create_task(_read(gateway, socket, connection), name="websocket-read")
+    writer = asyncio.create_task(_write(socket, connection), name="websocket-write")
+    connection.on_overflow = writer.cancel
+    try:
+        await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+        if not writer.done() and not reader.cancelled() and reader.exception() is not None:
+            connection.fail("internal", "something went wrong on our side", CloseCode.INTERNAL)
+            await asyncio.wait((writer,), timeout=FAREWELL_SECONDS)
+    finally:
+        connection.lost()
+        reader.cancel()
+        writer.cancel()
+        await asyncio.wait((reader, writer))
+    for task in (reader, writer):
+        if not task.cancelled():
+            task.result()
+
+
+async def _read(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
+    """Feed what the client sends. The next message is read once what this one asked for is done."""
+    while (message := await socket.receive())["type"] == "websocket.receive":
+        text: str | None = message.get("text")
+        if text is None:
+            connection.binary()
+        else:
+            connection.text(text)
+        while connection.marks:
+            await gateway.mark(connection, connection.marks.popleft())
+
+
+async def _write(socket: WebSocket, connection: Connection) -> None:
+    """Write what is queued, then say how it ended."""
+    with suppress(WebSocketDisconnect):  # the client has gone: the reader hears of it too
+        while True:
+            await connection.wait()
+            while (out := connection.pop()) is not None:
+                await socket.send_text(out.frame.decode())
+            if connection.ended:
+                break
+        await _close(socket, connection)
+
+
+async def _close(socket: WebSocket, connection: Connection) -> None:
+    closing = connection.closing
+    if closing is not None:
+        with suppress(TimeoutError, WebSocketDisconnect):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await socket.close(closing.code, closing.reason)
