@@ -1,0 +1,1 @@
+"""The REST interface: Starlette routes, one module a resource."""

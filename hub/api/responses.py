@@ -1,0 +1,37 @@
+"""What every answer has in common: JSON in bytes, and the headers that keep it private and literal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+SAFE_HEADERS: Final[Mapping[str, str]] = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+"""On every answer: browsers take content for what it says it is, and tell other sites nothing of where they were."""
+
+_PRIVATE: Final[Mapping[str, str]] = {**SAFE_HEADERS, "Cache-Control": "no-store"}
+
+
+def json_response(
+    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
+) -> Response:
+    """Answer with a value as JSON; `bytes` are taken for JSON that is encoded already."""
+    body = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    return Response(body, status, {**_PRIVATE, **(headers or {})}, media_type)
+
+
+def no_content() -> Response:
+    """Answer 204."""
+    return Response(status_code=204, headers=dict(_PRIVATE))
+
+
+def location(request: Request, path: str) -> str:
+    """Return a path as the client has to call it, also where the hub is mounted inside another app."""
+    root: str = request.scope.get("root_path", "")
+    return root.rstrip("/") + path

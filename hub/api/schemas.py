@@ -1,0 +1,83 @@
+"""JSON Schemas of the wire models: msgspec tells the types, this adds the bounds and meanings that types cannot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from hub.core.marks import MAX_IDS
+from hub.core.model import Channel
+from hub.core.publication import MAX_RECIPIENTS, MAX_STEPS
+from hub.core.text import MAX_BODY, MAX_CATEGORY, MAX_ID, MAX_TITLE, MAX_URL
+
+Json = dict[str, Any]
+
+_TIME = re.compile(r"(?:_at|_until|\Auntil)\Z")
+_CHANNELS = [channel.value for channel in Channel]
+
+_NOTES: Final[Mapping[str, Mapping[str, Json]]] = {
+    "PublishIn": {
+        "recipients": {
+            "description": f"User ids, up to {MAX_RECIPIENTS:,}; or addresses, with `inbox: false`. "
+            "Shared audiences are not built yet (501)."
+        },
+        "category": {"description": "The kind of notification.", "maxLength": MAX_CATEGORY},
+        "title": {"maxLength": MAX_TITLE, "minLength": 1},
+        "body": {"maxLength": MAX_BODY},
+        "action_url": {
+            "description": f"Where a click leads: http(s), or a path of your own origin. Up to {MAX_URL:,} characters."
+        },
+        "data": {"description": "Anything of yours, handed to clients as it is. Up to 32 KiB."},
+        "actor": {"description": "Who did it, as your interface shows them. Up to 32 KiB."},
+        "channels": {"description": f"Limits the plan to these: {', '.join(_CHANNELS)}."},
+        "fallback": {"description": f"What to send to whoever has not looked. Up to {MAX_STEPS} steps."},
+        "template": {"description": "Not built yet (501)."},
+        "collapse_key": {"description": "Not built yet (501)."},
+        "deliver_at": {"description": "When it appears; absent: now."},
+        "expires_at": {"description": "When it disappears and is no longer sent."},
+        "inbox": {"description": "False: only send it, as with a verification code."},
+    },
+    "StepIn": {
+        "channel": {"enum": _CHANNELS},
+        "after": {"description": "Seconds since the publish, or a duration such as `90s`, `15m`, `2h`, `1d`."},
+        "unless": {"description": "Cancelled once the user's item has got this far; null: never."},
+        "when": {"description": "What it asks of the user's presence when it is due."},
+    },
+    "MarkIn": {
+        "ids": {"maxItems": MAX_IDS},
+        "all": {"description": "Everything, up to the cursor `through` if given."},
+        "until": {"description": "For snooze, and required there."},
+    },
+    "ContactIn": {
+        "phone": {"description": "E.164, such as +15551234567."},
+        "name": {"description": f"Up to {MAX_ID} characters."},
+        "locale": {"description": "Such as en-GB."},
+        "timezone": {"description": "Such as Europe/London."},
+    },
+    "Problem": {
+        "type": {"format": "uri", "description": "Stable; tells the kind of problem."},
+        "detail": {"description": "What is wrong, for people."},
+        "pointer": {"description": "Where: a JSON path such as `$.recipients[3]`, or a parameter's name."},
+    },
+}
+
+
+def schemas_of(models: Iterable[object]) -> dict[str, Json]:
+    """Return the schemas of the models and of all that they refer to, by name."""
+    _, schemas = msgspec.json.schema_components(list(models), ref_template="#/components/schemas/{name}")
+    for name, schema in schemas.items():
+        for field, described in schema.get("properties", {}).items():
+            _add_format(field, described)
+            described.update(_NOTES.get(name, {}).get(field, {}))
+    return schemas
+
+
+def _add_format(field: str, schema: Json) -> None:
+    """Mark the strings of time fields as RFC 3339."""
+    if _TIME.search(field):
+        for option in (schema, *schema.get("anyOf", ())):
+            if option.get("type") == "string":
+                option["format"] = "date-time"
