@@ -1,0 +1,164 @@
+"""Claims on their way, lane by lane: what one lane has to wait for, no other lane notices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from fallback.dispatch import Dispatcher
+from fallback.loops import origin
+from fallback.settler import Settler
+from hub.core.errors import StoreUnavailable
+from hub.ports import Claim, Clock, DeliveryQueue, Lane, Settlement
+
+LEASE = 30_000
+"""Milliseconds that a claim is ours without renewal, if the settings do not say otherwise."""
+
+RENEWALS = 3
+"""Renewals in a lease: one may fail, and the lease still holds."""
+
+IDLE = 1_000
+"""Milliseconds after which due deliveries are looked for even if nobody told of any."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A claim being worked on."""
+
+    fence: int
+    task: asyncio.Task[Settlement | None]
+
+
+class LanePool:
+    """Claims what is due and works on it, at most `concurrency` deliveries of a lane at once."""
+
+    def __init__(
+        self,
+        queue: DeliveryQueue,
+        dispatcher: Dispatcher,
+        settler: Settler,
+        clock: Clock,
+        *,
+        more: Callable[[], None],
+        concurrency: int = 8,
+        lease: int = LEASE,
+    ) -> None:
+        """`more` is called when there may be something to claim before the pause that `fill` returned is over."""
+        self._lease = lease
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._settler = settler
+        self._clock = clock
+        self._more = more
+        self._concurrency = concurrency
+        self._refill_at = concurrency // 2
+        self._flights: defaultdict[Lane, dict[UUID, _Flight]] = defaultdict(dict)
+        self._waiting: set[Lane] = set()
+
+    @property
+    def busy(self) -> int:
+        """How many claims are being worked on."""
+        return sum(map(len, self._flights.values()))
+
+    async def fill(self) -> int:
+        """Claim for every lane with something due and room for it, the most urgent first, and start the work.
+
+        Returns the milliseconds until the next delivery is due, at most `IDLE`. A due lane that gave nothing (its
+        rows are not needed any more, or another worker has them) is looked at again after `IDLE`, one without room
+        as soon as half of it is free: claims of one row each would cost more than they bring.
+        """
+        pause = IDLE
+        due = await self._queue.next_due()
+        for lane in sorted(due, key=lambda lane: (lane.priority, lane.channel.value)):
+            now = self._clock.now()
+            if due[lane] > now:
+                pause = min(pause, due[lane] - now)
+                continue
+            flights = self._flights[lane]
+            if len(flights) > self._refill_at:
+                self._waiting.add(lane)
+                continue
+            room = self._concurrency - len(flights)
+            claims = await self._queue.claim(lane, now, self._lease, room)
+            for claim in claims:
+                self._start(lane, claim)
+            if len(claims) == room:
+                self._waiting.add(lane)
+        return pause
+
+    async def renew(self) -> int:
+        """Extend the leases of what is being worked on; drop the work on what is not ours any more."""
+        held = [(lane, delivery, flight) for lane, own in self._flights.items() for delivery, flight in own.items()]
+        if held:
+            claims = [(delivery, flight.fence) for _, delivery, flight in held]
+            ours = set(await self._queue.renew(claims, self._clock.now(), self._lease))
+            for lane, delivery, flight in held:
+                if delivery not in ours and self._flights[lane].get(delivery) is flight:
+                    log.warning("lease_lost", delivery=str(delivery))
+                    flight.task.cancel()
+        return self._lease // RENEWALS
+
+    async def drain(self, seconds: float | None = None) -> list[Settlement]:
+        """Wait until the work under way is done, at most so long; returns what was settled."""
+        tasks = [flight.task for own in self._flights.values() for flight in own.values()]
+        if not tasks:
+            return []
+        done, _ = await asyncio.wait(tasks, timeout=seconds)
+        settled = [task.result() for task in tasks if task in done and not task.cancelled()]
+        return [settlement for settlement in settled if settlement is not None]
+
+    async def abandon(self) -> None:
+        """Drop what is still under way; the leases will run out and the rescuer will return it."""
+        tasks = [flight.task for own in self._flights.values() for flight in own.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, lane: Lane, claim: Claim) -> None:
+        delivery = claim.delivery
+        task = asyncio.create_task(self._work(claim), name=f"delivery {delivery.id}")
+        self._flights[lane][delivery.id] = _Flight(delivery.fence, task)
+        task.add_done_callback(lambda _: self._landed(lane, delivery.id))
+
+    def _landed(self, lane: Lane, delivery: UUID) -> None:
+        flights = self._flights[lane]
+        flights.pop(delivery, None)
+        if lane in self._waiting and len(flights) <= self._refill_at:
+            self._waiting.discard(lane)
+            self._more()
+
+    async def _work(self, claim: Claim) -> Settlement | None:
+        """Dispatch and settle one claim; None if nothing was written (the lease runs out, and it is rescued)."""
+        delivery = claim.delivery
+        try:
+            settlement = await self._dispatcher.dispatch(claim)
+            if not await self._settler.settle(settlement):
+                log.warning("settlement_too_late", delivery=str(delivery.id), state=settlement.state.value)
+                return None
+        except StoreUnavailable:
+            # The claiming loop tells of the outage, once; nothing was sent.
+            log.debug("dispatch_postponed", delivery=str(delivery.id))
+            return None
+        except Exception as error:  # noqa: BLE001 - a delivery that cannot be handled must not end the worker
+            # Not the message: it may quote addresses. After `MAX_CLAIMS` the rescuer fails the delivery.
+            log.error(  # noqa: TRY400 - see above
+                "dispatch_failed", delivery=str(delivery.id), error=type(error).__name__, where=origin(error)
+            )
+            return None
+        log.info(
+            "delivery_settled",
+            delivery=str(delivery.id),
+            channel=delivery.channel.value,
+            state=settlement.state.value,
+            provider=settlement.provider,
+        )
+        if settlement.pull_next:
+            self._more()
+        return settlement

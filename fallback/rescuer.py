@@ -1,0 +1,46 @@
+"""The rescuer: brings back what a vanished worker held, and tidies the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from hub.ports import Clock
+
+INTERVAL = 5_000
+"""Milliseconds between rounds."""
+
+MAX_CLAIMS = 10
+"""Claims after which a delivery whose lease runs out is failed: whoever claims it crashes."""
+
+BATCH = 500
+
+log = structlog.get_logger(__name__)
+
+
+class Rescuing(Protocol):
+    """What the rescuer asks of the queue."""
+
+    async def rescue(self, now: int, max_claims: int, limit: int) -> int:
+        """Return deliveries with a spent lease (see `DeliveryQueue.rescue`)."""
+        ...
+
+
+class Rescuer:
+    """Any number of processes may run one."""
+
+    def __init__(self, queue: Rescuing, clock: Clock, *, rescued: Callable[[], None]) -> None:
+        """`rescued` is called when deliveries went back to the queue."""
+        self._queue = queue
+        self._clock = clock
+        self._rescued = rescued
+
+    async def round(self) -> int:
+        """Rescue a batch; returns the milliseconds until the next round (none while there is more)."""
+        count = await self._queue.rescue(self._clock.now(), MAX_CLAIMS, BATCH)
+        if count:
+            log.warning("deliveries_rescued", count=count)
+            self._rescued()
+        return 0 if count >= BATCH else INTERVAL
