@@ -1,0 +1,201 @@
+"""Where a process of the hub is wired: settings in, adapters opened, use cases and routes on top.
+
+`bellwire serve` opens it; a Python app can mount `create_app()` instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from starlette.applications import Starlette
+
+from hub.api.problems import exception_handlers
+from hub.api.routes import api_routes
+from hub.core.errors import ConfigurationError, StoreUnavailable
+from hub.core.mailbox import DevMailbox
+from hub.core.model import InboxKey
+from hub.core.wire import LiveChange
+from hub.credentials import load_credentials
+from hub.gateway.gateway import Gateway
+from hub.gateway.routes import gateway_routes
+from hub.keyring import Keyring
+from hub.ports import Bus, BusListener, Presence
+from hub.service import Hub
+from hub.settings import Settings
+from hub.store.clock import DatabaseClock
+from hub.store.deliveries import SqlDeliveryQueue
+from hub.store.directory import SqlDirectory
+from hub.store.engine import Database, open_database
+from hub.store.inbox import SqlInboxStore
+from hub.store.migrate import migrate, schema_is_current
+from hub.store.tickets import SqlTicketStore
+
+log = structlog.get_logger(__name__)
+
+SWEEP_INTERVAL = 1.0
+"""Seconds between looks for what a crash left untold; with `LEFTOVER_AGE` it is made up for within 5 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every process is made of, opened."""
+
+    settings: Settings
+    database: Database
+    hub: Hub
+    queue: SqlDeliveryQueue
+    bus: Bus
+    presence: Presence
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A gateway node, opened: the ASGI app, and what its server needs to drain it."""
+
+    app: Starlette
+    parts: Parts
+    gateway: Gateway
+    keyring: Keyring
+
+
+StartBackground = Callable[[Parts, DevMailbox], AbstractAsyncContextManager[BusListener]]
+"""Starts the background work of a node once its parts are open."""
+
+
+class _Listeners:
+    """One bus, several listeners in the process."""
+
+    def __init__(self, listeners: Sequence[BusListener]) -> None:
+        self._listeners = listeners
+
+    def on_change(self, key: InboxKey, change: LiveChange) -> None:
+        for listener in self._listeners:
+            listener.on_change(key, change)
+
+    def on_gap(self) -> None:
+        for listener in self._listeners:
+            listener.on_gap()
+
+    def on_due(self, due_at: int) -> None:
+        for listener in self._listeners:
+            listener.on_due(due_at)
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Open database, bus and presence, and bring the schema up to date (SQLite) or refuse (PostgreSQL).
+
+    Raises:
+        ConfigurationError: the schema is not current, or another process owns the SQLite file.
+
+    """
+    async with AsyncExitStack() as stack:
+        database = await open_database(settings.resolved_database_url)
+        stack.push_async_callback(database.close)
+        if not await schema_is_current(database):
+            if settings.postgres:
+                raise ConfigurationError("the database's schema is not current; run `bellwire migrate` first")
+            await migrate(settings.resolved_database_url)
+            await database.identify()
+        clock = DatabaseClock(database)
+        await clock.sync()
+        bus, presence = _open_bus(settings)
+        stack.push_async_callback(bus.close)
+        stack.push_async_callback(presence.close)
+        hub = Hub(
+            inbox=SqlInboxStore(database),
+            directory=SqlDirectory(database),
+            tickets=SqlTicketStore(database),
+            bus=bus,
+            presence=presence,
+            clock=clock,
+        )
+        stack.push_async_callback(_cancelled, asyncio.create_task(clock.keep(), name="clock"))
+        yield Parts(settings, database, hub, SqlDeliveryQueue(database), bus, presence)
+
+
+def _open_bus(settings: Settings) -> tuple[Bus, Presence]:
+    if settings.redis_url is None:
+        from hub.bus.memory import MemoryBus, MemoryPresence  # noqa: PLC0415 - only one of the two is needed
+
+        return MemoryBus(), MemoryPresence()
+    from hub.bus.presence import RedisPresence  # noqa: PLC0415 - the same
+    from hub.bus.redis import RedisBus  # noqa: PLC0415 - the same
+
+    return RedisBus(settings.redis_url), RedisPresence(settings.redis_url)
+
+
+@asynccontextmanager
+async def open_node(settings: Settings, background: StartBackground | None = None) -> AsyncIterator[Node]:
+    """Open a gateway node; its app serves the whole interface.
+
+    Raises:
+        ConfigurationError: see `open_parts` and `load_credentials`.
+
+    """
+    credentials = load_credentials(settings)
+    keyring = Keyring.from_settings(settings, credentials.api_key, credentials.jwt_secret)
+    mailbox = DevMailbox()
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(open_parts(settings))
+        gateway = Gateway(parts.hub, keyring, parts.bus, parts.presence)
+        listeners: list[BusListener] = [gateway]
+        await parts.bus.start(_Listeners(listeners))
+        await gateway.start()
+        if background is not None:
+            listeners.append(await stack.enter_async_context(background(parts, mailbox)))
+        stack.push_async_callback(gateway.close)
+        stack.push_async_callback(_cancelled, asyncio.create_task(_sweep(parts.hub), name="sweep"))
+        app = Starlette(
+            routes=[
+                *gateway_routes(gateway),
+                *api_routes(
+                    parts.hub, keyring, settings, draining=lambda: gateway.draining, mailbox=mailbox, keyring=keyring
+                ),
+            ],
+            exception_handlers=exception_handlers,
+        )
+        yield Node(app, parts, gateway, keyring)
+
+
+def create_app(settings: Settings | None = None, background: StartBackground | None = None) -> Starlette:
+    """Make an ASGI app that opens a node in its lifespan, for other servers and for mounting.
+
+    A mounted app's lifespan is run by whoever mounts it: `async with app.router.lifespan_context(app): …`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_node(settings or Settings(), background) as node:
+            app.router.routes.extend(node.app.routes)
+            try:
+                yield
+            finally:
+                app.router.routes.clear()
+
+    return Starlette(lifespan=lifespan, exception_handlers=exception_handlers)
+
+
+async def _sweep(hub: Hub) -> None:
+    """Make up for what crashed publishers left untold, for as long as the process lives."""
+    away = False
+    while True:
+        try:
+            while await hub.republish_leftovers():
+                pass
+            away = False
+        except StoreUnavailable:
+            if not away:
+                log.warning("store_away", task="sweep")
+            away = True
+        await asyncio.sleep(SWEEP_INTERVAL)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,110 @@
+"""`bellwire serve`: a node behind uvicorn, drained before it goes, and the first words on the terminal."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from hub.app import Node, StartBackground, open_node
+from hub.core.errors import ConfigurationError
+from hub.credentials import load_credentials
+from hub.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+GRACE = 10
+"""Seconds that requests under way have to end once the node is drained."""
+
+
+class NodeServer(uvicorn.Server):
+    """A uvicorn server that tells live clients to come back elsewhere before it closes their connections."""
+
+    def __init__(self, config: uvicorn.Config, node: Node) -> None:
+        super().__init__(config)
+        self._node = node
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, then say where."""
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            announce(self._node.parts.settings, port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain the live connections while the loop still serves, then stop as uvicorn does."""
+        await self._node.gateway.drain()
+        await super().shutdown(sockets)
+
+
+async def serve(settings: Settings, background: StartBackground | None = None) -> None:
+    """Serve a node until a signal ends it.
+
+    Raises:
+        ConfigurationError: it cannot start as it is set up, or the address is taken.
+
+    """
+    refuse_taken_port(settings)
+    async with open_node(settings, background) as node:
+        config = uvicorn.Config(
+            node.app,
+            host=settings.host,
+            port=settings.port,
+            ws="websockets-sansio",
+            ws_max_size=64 * 1024,  # the session refuses frames beyond 32 KiB itself, with an `error` frame
+            ws_per_message_deflate=False,  # 30 kB a connection
+            lifespan="off",
+            access_log=False,  # tickets travel in query strings
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
+        )
+        await NodeServer(config, node).serve()
+
+
+def refuse_taken_port(settings: Settings) -> None:
+    """Say clearly that the address cannot be had, before anything is opened.
+
+    Raises:
+        ConfigurationError: naming the address.
+
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+                "choose another with --port or BELLWIRE_PORT (make run PORT=9010)"
+            ) from None
+
+
+def announce(settings: Settings, port: int) -> None:
+    """Say where the page is and how to publish. Secrets go to a terminal only, never into a log."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    base = f"http://{'127.0.0.1' if host in {'0.0.0.0', '[::]'} else host}:{port}"  # noqa: S104 - compared, not bound
+    credentials = load_credentials(settings)
+    key_file = credentials.api_key_file
+    key = f"$(cat {key_file})" if key_file is not None else "$BELLWIRE_API_KEY"
+    log.info("listening", page=f"{base}/", publish=_curl(base, key))
+    if sys.stdout.isatty() and key_file is not None:
+        print(  # noqa: T201 - the newcomer's terminal, not a log
+            f"\n  Bellwire is ringing at  {base}/\n\n"
+            f"  API key     {credentials.api_key}\n"
+            f"  JWT secret  {credentials.jwt_secret}\n"
+            f"  (made for this machine, kept in {key_file.parent}/)\n\n"
+            f"  Try it:\n\n  {_curl(base, credentials.api_key)}\n",
+            flush=True,
+        )
+
+
+def _curl(base: str, key: str) -> str:
+    return (
+        f'curl {base}/v1/notifications -H "Authorization: Bearer {key}" -H "Content-Type: application/json" '
+        """-d '{"recipients": ["ada"], "title": "Hello, Ada", "body": "Your first notification."}'"""
+    )
