@@ -103,7 +103,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             await database.identify()
         clock = DatabaseClock(database)
         await clock.sync()
-        bus, presence = _open_bus(settings)
+        bus, presence = _open_bus(settings, clock.now())
         stack.push_async_callback(bus.close)
         stack.push_async_callback(presence.close)
         hub = Hub(
@@ -118,11 +118,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         yield Parts(settings, database, hub, SqlDeliveryQueue(database), bus, presence)
 
 
-def _open_bus(settings: Settings) -> tuple[Bus, Presence]:
+def _open_bus(settings: Settings, now: int) -> tuple[Bus, Presence]:
     if settings.redis_url is None:
         from hub.bus.memory import MemoryBus, MemoryPresence  # noqa: PLC0415 - only one of the two is needed
 
-        return MemoryBus(), MemoryPresence()
+        return MemoryBus(), MemoryPresence(born=now)
     from hub.bus.presence import RedisPresence  # noqa: PLC0415 - the same
     from hub.bus.redis import RedisBus  # noqa: PLC0415 - the same
 

@@ -29,10 +29,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Url = Annotated[str, typer.Option(help="The hub's address.", envvar="BELLWIRE_URL")]
+Url = Annotated[str | None, typer.Option(help="The hub's address [this machine's].", envvar="BELLWIRE_URL")]
 User = Annotated[str, typer.Option("--user", "-u", help="The user's id.")]
 T = TypeVar("T")
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 @app.command()
@@ -82,26 +81,26 @@ def send(  # noqa: PLR0917 - an option each
     action_url: Annotated[str | None, typer.Option(help="Where a click leads.")] = None,
     email_after: Annotated[str | None, typer.Option(help="E-mail who has not seen it by then: 30s, 15m.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Send at most once under this key.")] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
 ) -> None:
     """Publish a notification."""
     from hub.terminal import publish
 
     fallback = None if email_after is None else [{"channel": "email", "after": email_after}]
-    request = {"recipients": recipients, "title": title, "body": body, "category": category}
+    request: dict[str, object] = {"recipients": recipients, "title": title, "body": body, "category": category}
     optional = {"action_url": action_url, "fallback": fallback}
     request |= {name: value for name, value in optional.items() if value is not None}
     settings = _settings()
-    _run(publish(url, lambda: _api_key(settings), request, idempotency_key))
+    _run(publish(_address(settings, url), lambda: _api_key(settings), request, idempotency_key))
 
 
 @app.command()
-def listen(user: User, url: Url = DEFAULT_URL) -> None:
+def listen(user: User, url: Url = None) -> None:
     """Show a user's notifications as they come, until Ctrl+C; resumes by itself when the hub was away."""
     from hub.terminal import listen as listen_live
 
     settings = _settings()
-    _run(listen_live(url, user, lambda: _token(settings, user, 3600)))
+    _run(listen_live(_address(settings, url), user, lambda: _token(settings, user, 3600)))
 
 
 @app.command()
@@ -179,6 +178,12 @@ def _run(main: Coroutine[object, object, T]) -> T:
         return asyncio.run(main)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def _address(settings: Settings, url: str | None) -> str:
+    """Return the hub's address without a slash at its end; by default that of a hub on this machine."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return (url or f"http://{host}:{settings.port}").rstrip("/")
 
 
 def _api_key(settings: Settings) -> str:

@@ -46,7 +46,7 @@ class Outgoing:
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(wire.ClientFrame)
+_decoder: msgspec.json.Decoder[wire.ClientFrame] = msgspec.json.Decoder(wire.ClientFrame)
 
 
 def encode(frame: wire.ServerFrame) -> bytes:

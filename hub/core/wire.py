@@ -6,6 +6,7 @@ kind in `type`; `docs/protocol.md` tells the protocol.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -47,7 +48,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="type", tag="ready"):
-    """The client holds everything up to `cursor`; from here on it is live."""
+    """The client holds everything up to `cursor`; from here on it is live. Comes again after a gap was closed."""
 
     user: str
     connection: str
@@ -58,7 +59,7 @@ class Ready(msgspec.Struct, frozen=True, tag_field="type", tag="ready"):
 
 
 class ItemFrame(msgspec.Struct, frozen=True, tag_field="type", tag="item", omit_defaults=True):
-    """An item, new or as it is now. During a catch-up only the last frame carries cursor and counts."""
+    """An item, new or as it is now. Without cursor and counts it is of a catch-up, which a `ready` ends."""
 
     item: Item
     cursor: str | None = None
@@ -83,7 +84,7 @@ class ChangeFrame(msgspec.Struct, frozen=True, tag_field="type", tag="change", o
 
 
 class Resync(msgspec.Struct, frozen=True, tag_field="type", tag="resync"):
-    """What the client missed can't be told: read the newest page again. A `ready` follows at connect."""
+    """What the client missed can't be told: read the newest page again. A `ready` follows."""
 
     reason: str
     cursor: str
@@ -121,7 +122,7 @@ class _ClientFrame(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown
 
 
 class Connect(_ClientFrame, frozen=True, tag="connect"):
-    """The first frame: a token (unless the handshake had one) and the cursor to resume from."""
+    """The first frame (unless the handshake had a token): a token and the cursor to resume from."""
 
     token: str | None = None
     cursor: str | None = None
@@ -229,7 +230,7 @@ class StepIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PublishIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A notification to publish."""
 
-    recipients: list[str | AddressIn] | AudienceIn
+    recipients: Sequence[str | AddressIn] | AudienceIn
     category: str = "general"
     title: str
     body: str = ""
@@ -443,7 +444,7 @@ class NotificationOut(msgspec.Struct, frozen=True):
     deliveries: list[DeliveryOut]
 
 
-# REST: health
+# What a node says of itself
 
 
 class HealthOut(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ class Attendance:
         self._news: dict[Connection, PresenceEntry] = {}
         self._left: list[PresenceEntry] = []
         self._wake = asyncio.Event()
+        self._beat = False
 
     def note(self, connection: Connection) -> None:
         """Take down a connection's attention, as its session has it now."""
@@ -55,17 +56,19 @@ class Attendance:
             if limit.expired() or loop.time() >= refresh_at:  # a stream of news must not put it off for ever
                 refresh_at = loop.time() + self._interval
                 self._news = dict(self._here)
+                self._beat = True
             try:
                 await self.tell()
             except Exception:  # presence is a hint; whatever fails, the next round tells it anew
                 log.warning("presence_not_told", exc_info=True)
 
     async def tell(self) -> None:
-        """Tell the news."""
+        """Tell the news; once in a while also that there is none, which tells a young presence from an empty one."""
         self._wake.clear()
+        beat, self._beat = self._beat, False
         news, self._news = self._news, {}
         left, self._left = self._left, []
-        if news:
+        if news or beat:
             await self._presence.refresh(list(news.values()), self._clock.now())
         if left:
             await self._presence.leave(left, self._clock.now())

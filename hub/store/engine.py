@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
-import asyncpg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -195,6 +194,8 @@ async def open_database(url: str, *, exclusive: bool = True) -> Database:
 
 
 def _postgres(url: str) -> Database:
+    import asyncpg  # noqa: PLC0415 - a process on SQLite starts sooner without it
+
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
         # asyncpg reads the URL itself: it knows libpq's parameters, which SQLAlchemy's dialect does not.
         return await asyncpg.connect(

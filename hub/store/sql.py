@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.store.rows import Values
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.sqlite import Insert
 
 
 def among(connection: AsyncConnection, column: sa.Column[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
@@ -17,7 +19,7 @@ def among(connection: AsyncConnection, column: sa.Column[Any], values: Collectio
     if connection.dialect.name != "postgresql":
         return column.in_(values)
     of = sa.Uuid() if isinstance(column.type, sa.Uuid) else sa.Text()
-    return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(of)))
+    return column == sa.any_(sa.bindparam(None, list(values), type_=sa.ARRAY(of)))
 
 
 async def insert_missing(connection: AsyncConnection, table: sa.Table, rows: Sequence[Values]) -> None:
@@ -31,8 +33,19 @@ async def inserted(connection: AsyncConnection, table: sa.Table, row: Values) ->
 
 
 def _insert_where_free(connection: AsyncConnection, table: sa.Table) -> sa.Insert:
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return make(table).on_conflict_do_nothing()
+    return insert_on_conflict(connection.dialect.name, table).on_conflict_do_nothing()
+
+
+def insert_on_conflict(dialect: str, table: sa.Table) -> Insert:
+    """Begin an INSERT that may say ON CONFLICT; PostgreSQL's has the same methods as SQLite's."""
+    # Imported when needed: a process on SQLite starts sooner without PostgreSQL's dialect.
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415
+
+        return insert(table)  # type: ignore[return-value]  # the same methods, as said
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415
+
+    return sqlite_insert(table)
 
 
 async def insert_many(connection: AsyncConnection, table: sa.Table, rows: Sequence[Values]) -> None:

@@ -130,7 +130,7 @@ deliveries = Table(
     Column("due_at", BigInteger, nullable=False),
     Column("lease_until", BigInteger),
     Column("fence", BigInteger, nullable=False, server_default=text("0"), comment="raised by every claim"),
-    Column("claims", Integer, nullable=False, server_default=text("0"), comment="claims, crashed ones included"),
+    Column("claims", Integer, nullable=False, server_default=text("0"), comment="since it was last settled"),
     Column("attempts", Integer, nullable=False, server_default=text("0"), comment="provider calls"),
     Column("provider", Text),
     Column("provider_message_id", Text),

@@ -107,7 +107,7 @@ def test_categories_of_another_shape_are_refused(category: str) -> None:
 
 
 def test_objects_are_limited_by_their_encoded_size() -> None:
-    fits = {"x": "y" * (MAX_DATA - len('{"x":""}'))}
+    fits: dict[str, object] = {"x": "y" * (MAX_DATA - len('{"x":""}'))}
     assert encode_object(fits, "$.data") is not None
     with pytest.raises(InvalidRequest, match="32,769 bytes"):
         encode_object({"x": "y" * (MAX_DATA - len('{"x":""}') + 1)}, "$.data")

@@ -47,7 +47,7 @@ def upgrade() -> None:
             "fence", sa.BigInteger(), server_default=sa.text("0"), nullable=False, comment="raised by every claim"
         ),
         sa.Column(
-            "claims", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="claims, crashed ones included"
+            "claims", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="since it was last settled"
         ),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="provider calls"),
         sa.Column("provider", sa.Text()),

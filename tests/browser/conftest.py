@@ -1,0 +1,40 @@
+"""A real hub and a real browser for each test of the web files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.support.browser import chromium
+from tests.support.demo_page import DemoPage
+from tests.support.process import BellwireProcess
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[BellwireProcess]:
+    """`bellwire serve` with a database of its own, in development."""
+    with BellwireProcess("serve", env={"BELLWIRE_DATA_DIR": str(tmp_path / "data")}) as process:
+        yield process
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def demo(hub: BellwireProcess, browser: Browser, tmp_path: Path) -> AsyncIterator[DemoPage]:
+    """The demo page with both users live; afterwards nothing may have gone wrong that only the console tells."""
+    key = (tmp_path / "data" / "api-key").read_text().strip()
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    demo = DemoPage(await context.new_page(), hub.url, key)
+    await demo.open()
+    yield demo
+    assert await demo.complaints() == []
+    await context.close()

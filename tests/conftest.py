@@ -1,0 +1,27 @@
+"""Fixtures for every layer; see `tests/support/services.py` for what they promise."""
+
+from __future__ import annotations
+
+from tests.support.services import (
+    database_url,
+    empty_postgres_url,
+    flushed_redis_url,
+    postgres_server_url,
+    postgres_template,
+    postgres_url,
+    redis_url,
+    sqlite_template,
+    sqlite_url,
+)
+
+__all__ = [
+    "database_url",
+    "empty_postgres_url",
+    "flushed_redis_url",
+    "postgres_server_url",
+    "postgres_template",
+    "postgres_url",
+    "redis_url",
+    "sqlite_template",
+    "sqlite_url",
+]

@@ -1,0 +1,37 @@
+"""Fixtures of the contract suites: every port's SQL adapter on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hub.ports import DeliveryQueue
+from hub.store.deliveries import SqlDeliveryQueue
+from hub.store.engine import Database, open_database
+from hub.store.inbox import SqlInboxStore
+from tests.support.rows import Rows
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await open_database(database_url)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> SqlInboxStore:
+    return SqlInboxStore(database)
+
+
+@pytest.fixture
+def queue(database: Database) -> DeliveryQueue:
+    return SqlDeliveryQueue(database)
+
+
+@pytest.fixture
+def rows(database: Database) -> Rows:
+    return Rows(database)

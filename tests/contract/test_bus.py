@@ -1,0 +1,201 @@
+"""What every `Bus` does; run on each adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from hub.bus.memory import MemoryBus, Switchboard
+from hub.bus.redis import RedisBus
+from hub.core.model import InboxKey
+from hub.core.wire import LiveChange
+from hub.ports import Bus
+from tests.support.listener import PATIENCE, RecordingListener
+
+ADA = InboxKey("default", "ada")
+BOB = InboxKey("default", "bob")
+LAST = InboxKey("default", "last")
+
+
+def change(version: int, frame: bytes | None = b'{"type":"item"}') -> LiveChange:
+    return LiveChange(epoch="0123456789ab", version=version, event="item", frame=frame)
+
+
+class Cluster:
+    """Buses that hear each other, each with a listener."""
+
+    def __init__(self, make: Callable[[], Bus], stack: AsyncExitStack) -> None:
+        self._make = make
+        self._stack = stack
+
+    async def node(self) -> tuple[Bus, RecordingListener]:
+        bus, listener = self._make(), RecordingListener()
+        self._stack.push_async_callback(bus.close)
+        await bus.start(listener)
+        return bus, listener
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+    make: Callable[[], Bus]
+    if request.param == "memory":
+        switchboard = Switchboard()
+
+        def make() -> Bus:
+            return MemoryBus(switchboard)
+
+    else:
+        url: str = request.getfixturevalue("flushed_redis_url")
+
+        def make() -> Bus:
+            return RedisBus(url, confirm_within=PATIENCE, dead_after=PATIENCE, timeout=PATIENCE)
+
+    async with AsyncExitStack() as stack:
+        yield Cluster(make, stack)
+
+
+async def heard_until_last(bus: Bus, listener: RecordingListener) -> list[tuple[InboxKey, LiveChange]]:
+    """Everything heard up to a marker sent now: what is not in it was not delivered."""
+    await bus.subscribe(LAST)
+    assert await bus.publish([(LAST, change(1))])
+    heard = []
+    while (news := await listener.next_change())[0] != LAST:
+        heard.append(news)
+    return heard
+
+
+async def test_a_subscriber_hears_a_change_as_it_was_sent(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    await bus.subscribe(ADA)
+    sent = change(7, '{"title":"Grüße \\u2028"}'.encode())
+    assert await bus.publish([(ADA, sent)])
+    assert await listener.next_change() == (ADA, sent)
+
+
+async def test_a_hint_without_a_frame_arrives_as_one(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    await bus.subscribe(ADA)
+    await bus.publish([(ADA, change(8, None))])
+    assert await listener.next_change() == (ADA, change(8, None))
+
+
+async def test_every_node_that_subscribed_hears_it_and_no_other(cluster: Cluster) -> None:
+    first, first_heard = await cluster.node()
+    second, second_heard = await cluster.node()
+    third, third_heard = await cluster.node()
+    await first.subscribe(ADA)
+    await second.subscribe(ADA)
+    await third.subscribe(BOB)
+    await second.publish([(ADA, change(1))])
+    assert await first_heard.next_change() == (ADA, change(1))
+    assert await second_heard.next_change() == (ADA, change(1))
+    assert await heard_until_last(third, third_heard) == []
+
+
+async def test_changes_of_one_publisher_keep_their_order(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    await bus.subscribe(ADA)
+    calls = [bus.publish([(ADA, change(version))]) for version in range(50)]
+    assert all(await asyncio.gather(*calls))
+    assert [(await listener.next_change())[1].version for _ in range(50)] == list(range(50))
+
+
+async def test_many_users_in_one_publish(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    keys = [InboxKey("default", f"user-{number}") for number in range(1_200)]
+    await asyncio.gather(*map(bus.subscribe, keys))
+    assert await bus.publish([(key, change(3, b"x" * 2_000)) for key in keys])
+    assert [(await listener.next_change())[0] for _ in keys] == keys
+
+
+async def test_publishing_nothing_is_whole(cluster: Cluster) -> None:
+    bus, _ = await cluster.node()
+    assert await bus.publish([])
+
+
+async def test_nothing_is_heard_after_unsubscribe(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    await bus.subscribe(ADA)
+    await bus.unsubscribe(ADA)
+    await bus.unsubscribe(ADA)
+    await bus.publish([(ADA, change(1))])
+    assert await heard_until_last(bus, listener) == []
+
+
+async def test_subscribing_twice_hears_once(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    await asyncio.gather(bus.subscribe(ADA), bus.subscribe(ADA))
+    await bus.subscribe(ADA)
+    await bus.publish([(ADA, change(1))])
+    assert await heard_until_last(bus, listener) == [(ADA, change(1))]
+
+
+async def test_the_last_of_racing_calls_wins(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    for _ in range(20):
+        await asyncio.gather(
+            bus.subscribe(ADA), bus.unsubscribe(ADA), bus.subscribe(ADA), bus.subscribe(BOB), bus.unsubscribe(BOB)
+        )
+        await bus.publish([(ADA, change(1)), (BOB, change(1))])
+        assert await heard_until_last(bus, listener) == [(ADA, change(1))]
+        await asyncio.gather(bus.unsubscribe(ADA), bus.subscribe(BOB))
+        await bus.publish([(ADA, change(2)), (BOB, change(2))])
+        assert await heard_until_last(bus, listener) == [(BOB, change(2))]
+        await bus.unsubscribe(BOB)
+
+
+async def test_whoever_subscribes_again_right_after_unsubscribe_misses_nothing(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    for version in range(50):
+        await bus.subscribe(ADA)
+        assert await bus.publish([(ADA, change(version))])
+        assert await listener.next_change() == (ADA, change(version))
+        await bus.unsubscribe(ADA)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (InboxKey("a", "b:c"), InboxKey("a:b", "c")),
+        (InboxKey("1", "1:ab"), InboxKey("11", ":ab")),
+        (InboxKey("", "ab"), InboxKey("a", "b")),
+        (InboxKey("default", "*"), InboxKey("default", "ada")),
+        (InboxKey("default", "a\r\nb \x00"), InboxKey("default", "a")),
+        (InboxKey("default", "日本"), InboxKey("default", "\U0001f514")),
+    ],
+)
+async def test_users_and_tenants_of_any_characters_are_kept_apart(
+    cluster: Cluster, one: InboxKey, other: InboxKey
+) -> None:
+    bus, listener = await cluster.node()
+    await bus.subscribe(one)
+    await bus.publish([(other, change(1)), (one, change(2))])
+    assert await heard_until_last(bus, listener) == [(one, change(2))]
+
+
+async def test_everybody_hears_what_is_due(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    _, other = await cluster.node()
+    await bus.announce_due(1_800_000_000_000)
+    assert await listener.next_due() == 1_800_000_000_000
+    assert await other.next_due() == 1_800_000_000_000
+
+
+async def test_it_is_healthy_and_nothing_was_missed_so_far(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    assert await bus.healthy()
+    assert await heard_until_last(bus, listener) == []
+    assert listener.gaps.empty()
+
+
+async def test_a_closed_bus_tells_nothing_and_closes_twice(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    other, _ = await cluster.node()
+    await bus.subscribe(ADA)
+    await bus.close()
+    await bus.close()
+    await other.publish([(ADA, change(1))])
+    assert listener.changes.empty()

@@ -1,0 +1,320 @@
+"""The worker over a real queue, on both databases: claims, sends, settles, and survives what happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from fallback.lanes import LEASE
+from fallback.providers.base import Ok, Permanent, Transient
+from fallback.registry import ProviderRegistry
+from fallback.render import Renderer
+from fallback.rescuer import MAX_CLAIMS
+from fallback.worker import Worker
+from hub.bus.memory import MemoryBus
+from hub.core import wire
+from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkAction, Selection
+from hub.core.plan import RECHECK
+from hub.ports import Settlement
+from hub.service import Hub
+from hub.store.deliveries import SqlDeliveryQueue
+from hub.store.directory import SqlDirectory
+from hub.store.engine import open_database
+from hub.store.inbox import SqlInboxStore
+from hub.store.tickets import SqlTicketStore
+from tests.support.clock import ManualClock
+from tests.support.deliveries import FixedPresence
+from tests.support.scripted import ScriptedProvider
+
+ADA = InboxKey("default", "ada")
+MINUTE = 60_000
+
+
+@dataclass
+class World:
+    """A hub over a database, with a provider a channel that does as it is told."""
+
+    hub: Hub
+    queue: SqlDeliveryQueue
+    clock: ManualClock
+    presence: FixedPresence = field(default_factory=FixedPresence)
+    email: ScriptedProvider = field(default_factory=ScriptedProvider)
+    push: ScriptedProvider = field(default_factory=ScriptedProvider)
+
+    def worker(self, **options: Any) -> Worker:
+        providers = ProviderRegistry({Channel.EMAIL: self.email, Channel.PUSH: self.push})
+        return Worker(
+            hub=self.hub,
+            queue=self.queue,
+            presence=self.presence,
+            providers=providers,
+            renderer=Renderer(),
+            random=lambda: 0.0,
+            **options,
+        )
+
+    async def publish(self, *plan: dict[str, Any], users: Sequence[str] = ("ada",), **fields: Any) -> UUID:
+        request = {"recipients": list(users), "title": "Hello", "fallback": list(plan), **fields}
+        outcome = await self.hub.publish("default", msgspec.convert(request, wire.PublishIn), None)
+        return UUID(msgspec.json.decode(outcome.body, type=wire.PublishOut).id)
+
+    async def states(self, notification: UUID) -> list[str]:
+        found = await self.hub.notification("default", notification)
+        return [delivery.state for delivery in sorted(found.deliveries, key=lambda each: each.step)]
+
+    async def read(self) -> None:
+        await self.hub.mark(ADA, MarkAction.READ, Selection(all=True))
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[Worker]:
+    async with asyncio.timeout(30), worker.running():
+        yield worker
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    database = await open_database(database_url)
+    clock = ManualClock()
+    hub = Hub(
+        inbox=SqlInboxStore(database),
+        directory=SqlDirectory(database),
+        tickets=SqlTicketStore(database),
+        bus=MemoryBus(),
+        presence=FixedPresence(),
+        clock=clock,
+    )
+    await hub.put_contact("default", "ada", wire.ContactIn(email="ada@example.com"))
+    await hub.add_device("default", "ada", wire.DeviceIn(token="token-1"))
+    await hub.add_device("default", "ada", wire.DeviceIn(token="token-2"))
+    try:
+        yield World(hub, SqlDeliveryQueue(database), clock)
+    finally:
+        await database.close()
+
+
+def states(settlements: Sequence[Settlement]) -> list[DeliveryState]:
+    return [settlement.state for settlement in settlements]
+
+
+async def test_a_step_is_sent_when_it_is_due_and_once(world: World) -> None:
+    worker = world.worker()
+    notification = await world.publish({"channel": "email", "after": 60})
+    assert await worker.run_once() == []
+    world.clock.advance(MINUTE)
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+    assert await worker.run_once() == []
+    assert len(world.email.calls) == 1
+    assert await world.states(notification) == ["sent"]
+
+
+async def test_who_has_read_gets_nothing(world: World) -> None:
+    worker = world.worker()
+    notification = await world.publish({"channel": "email", "after": 60})
+    await world.read()
+    world.clock.advance(MINUTE)
+    assert await worker.run_once() == []
+    assert world.email.calls == []
+    assert await world.states(notification) == ["cancelled"]
+
+
+async def test_reading_after_the_claim_still_stops_the_send(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    notification = await world.publish({"channel": "email", "after": 0, "when": "offline"})
+    read = world.presence.read
+
+    async def read_meanwhile(keys: Sequence[InboxKey], now: int) -> Any:
+        await world.read()
+        return await read(keys, now)
+
+    monkeypatch.setattr(world.presence, "read", read_meanwhile)
+    assert states(await world.worker().run_once()) == [DeliveryState.CANCELLED]
+    assert world.email.calls == []
+    assert await world.states(notification) == ["cancelled"]
+
+
+async def test_a_transient_failure_is_tried_again_until_it_works(world: World) -> None:
+    worker = world.worker()
+    notification = await world.publish({"channel": "email", "after": 0})
+    world.email.default = Transient("busy", retry_after=MINUTE)
+    assert states(await worker.run_once()) == [DeliveryState.QUEUED]
+    assert await worker.run_once() == []
+    world.email.default = Ok("m")
+    world.clock.advance(MINUTE)
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+    found = await world.hub.notification("default", notification)
+    assert [attempt.outcome for attempt in found.deliveries[0].attempts] == ["transient", "ok"]
+
+
+async def test_attempts_end_and_the_next_step_has_its_turn(world: World) -> None:
+    worker = world.worker()
+    notification = await world.publish({"channel": "push", "after": 0}, {"channel": "email", "after": "1h"})
+    world.push.default = Transient("busy", retry_after=1_000)
+    for _ in range(4):
+        assert states(await worker.run_once()) == [DeliveryState.QUEUED]
+        world.clock.advance(1_000)
+    assert states(await worker.run_once()) == [DeliveryState.FAILED]
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+    assert await world.states(notification) == ["failed", "sent"]
+    assert len(world.email.calls) == 1
+
+
+async def test_of_two_devices_only_the_one_that_failed_is_tried_again(world: World) -> None:
+    worker = world.worker()
+    await world.publish({"channel": "push", "after": 0})
+    world.push.outcomes = {"token-2": Transient("busy")}
+    assert states(await worker.run_once()) == [DeliveryState.QUEUED]
+    world.push.outcomes, reached = {}, list(world.push.calls)
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+    assert len(reached) == 2
+    assert world.push.calls[2:] == [reached[1]] or world.push.calls[2:] == [reached[0]]
+    assert len(world.push.calls) == 3
+
+
+async def test_a_device_that_is_gone_is_forgotten(world: World) -> None:
+    await world.publish({"channel": "push", "after": 0})
+    world.push.outcomes = {"token-1": Permanent("unregistered", endpoint_gone=True)}
+    assert states(await world.worker().run_once()) == [DeliveryState.SENT]
+    contact = await world.hub.contact("default", "ada")
+    assert [device.token_hint[-1] for device in contact.devices] == ["2"]
+
+
+async def test_a_step_for_offline_users_waits_as_long_as_it_takes(world: World) -> None:
+    worker = world.worker()
+    notification = await world.publish({"channel": "email", "after": 0, "when": "offline"})
+    world.presence.attention = Attention.UNKNOWN
+    for _ in range(2 * MAX_CLAIMS):
+        assert states(await worker.run_once()) == [DeliveryState.QUEUED]
+        assert await worker.run_once() == []
+        world.clock.advance(RECHECK)
+    world.presence.attention = Attention.OFFLINE
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+    assert await world.states(notification) == ["sent"]
+
+
+async def test_what_a_crashed_worker_held_is_sent_by_another(world: World) -> None:
+    notification = await world.publish({"channel": "email", "after": 0})
+    crashed = world.worker()
+    world.email.block = asyncio.Event()
+    await crashed._pool.fill()
+    await world.email.called.wait()
+    await crashed._pool.abandon()
+    world.email.block = None
+    worker = world.worker()
+    assert await worker.run_once() == []
+    world.clock.advance(LEASE)
+    assert await world.queue.rescue(world.clock.now(), MAX_CLAIMS, 100) == 1
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+    assert [delivery for _, delivery in world.email.calls] == [world.email.calls[0][1]] * 2
+    assert await world.states(notification) == ["sent"]
+
+
+async def test_a_renewed_lease_is_not_rescued_and_a_lost_one_drops_the_work(world: World) -> None:
+    await world.publish({"channel": "email", "after": 0})
+    worker = world.worker()
+    world.email.block = asyncio.Event()
+    await worker._pool.fill()
+    await world.email.called.wait()
+    for _ in range(3):
+        world.clock.advance(LEASE - 1)
+        assert await world.queue.rescue(world.clock.now(), MAX_CLAIMS, 100) == 0
+        await worker._pool.renew()
+    world.clock.advance(LEASE)
+    assert await world.queue.rescue(world.clock.now(), MAX_CLAIMS, 100) == 1
+    await worker._pool.renew()
+    assert await worker._pool.drain() == []
+    assert worker._pool.busy == 0
+
+
+async def test_a_dead_provider_fills_only_its_own_lane_and_critical_has_room(world: World) -> None:
+    world.push.block = asyncio.Event()
+    for _ in range(5):
+        await world.publish({"channel": "push", "after": 0})
+    worker = world.worker(concurrency=2)
+    await worker._pool.fill()
+    await world.push.called.wait()
+    assert worker._pool.busy == 2
+    await world.publish({"channel": "email", "after": 0})
+    await world.publish({"channel": "push", "after": 0}, priority="critical")
+    await worker._pool.fill()
+    assert worker._pool.busy == 4
+    world.push.block.set()
+    settled = await worker._pool.drain()
+    while more := await worker.run_once():
+        settled += more
+    assert states(settled) == [DeliveryState.SENT] * 7
+
+
+async def test_it_runs_is_woken_and_stops_with_everything_settled(world: World) -> None:
+    waiting = asyncio.Semaphore(0)
+
+    async def until_nudged(event: asyncio.Event, milliseconds: int) -> None:
+        waiting.release()
+        await event.wait()
+
+    async with running(world.worker(wait=until_nudged)) as worker:
+        for _ in range(6):  # every loop has had its first round
+            await waiting.acquire()
+        notification = await world.publish({"channel": "email", "after": 0})
+        worker.on_due(world.clock.now())
+        await world.email.called.wait()
+    assert await world.states(notification) == ["sent"]
+    assert world.email.closed
+    assert world.push.closed
+
+
+async def test_a_full_lane_goes_on_by_itself(world: World) -> None:
+    users = [f"user-{number}" for number in range(9)]
+    for user in users:
+        await world.hub.put_contact("default", user, wire.ContactIn(email=f"{user}@example.com"))
+    notification = await world.publish({"channel": "email", "after": 0}, users=users)
+    done = asyncio.Event()
+
+    def count() -> None:
+        if len(world.email.calls) == len(users) - 1:
+            done.set()
+
+    world.email.before = count
+
+    async def until_nudged(event: asyncio.Event, milliseconds: int) -> None:
+        await event.wait()
+
+    async with running(world.worker(wait=until_nudged, concurrency=2)):
+        await done.wait()
+    assert await world.states(notification) == ["sent"] * len(users)
+
+
+async def test_stopping_waits_for_the_send_under_way(world: World) -> None:
+    notification = await world.publish({"channel": "email", "after": 0})
+    world.email.block = release = asyncio.Event()
+    async with running(world.worker()) as worker:
+        await world.email.called.wait()
+        worker.stop()
+        asyncio.get_running_loop().call_soon(release.set)
+    assert await world.states(notification) == ["sent"]
+
+
+async def test_timers_are_applied(world: World) -> None:
+    notification = await world.publish({"channel": "email", "after": "1h"}, expires_at="2027-01-15T08:01:00Z")
+    rounds: list[int] = []
+    applied = asyncio.Event()
+    apply: Callable[[], Any] = world.hub.apply_timers
+
+    async def watched() -> int:
+        count: int = await apply()
+        rounds.append(count)
+        if count:
+            applied.set()
+        return count
+
+    world.hub.apply_timers = watched  # type: ignore[method-assign] # to see when it has happened
+    world.clock.advance(MINUTE)
+    async with running(world.worker()):
+        await applied.wait()
+    assert await world.states(notification) == ["expired"]

@@ -1,0 +1,311 @@
+"""Random histories of the fallback queue: whatever happens in whatever order, its promises hold.
+
+Publish, acknowledge, advance the clock, claim, send (ok, transient, permanent), crash before and after the send,
+settle twice, rescue. Checked throughout: a claim never holds a step that a committed acknowledgement has cancelled,
+nothing is sent once its rung is reached, attempts and claims stay within their limits. Checked at the end: every
+delivery ends, with a reason where it was not sent, and is sent once unless a worker died between sending and settling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+
+from fallback.dispatch import Dispatcher
+from fallback.providers.base import Ok, Outcome, Permanent, Surroundings, Transient
+from fallback.registry import ProviderRegistry
+from fallback.render import Message, Renderer
+from fallback.rescuer import MAX_CLAIMS
+from hub.bus.memory import MemoryBus, MemoryPresence
+from hub.core import wire
+from hub.core.model import Channel, DeliveryState, InboxKey, MarkAction, Priority, Rung, Selection
+from hub.core.plan import Endpoint
+from hub.core.retry import POLICIES
+from hub.ports import Claim, Lane, Settlement
+from hub.service import Hub
+from hub.settings import Settings
+from hub.store.deliveries import SqlDeliveryQueue
+from hub.store.directory import SqlDirectory
+from hub.store.engine import Database, open_database
+from hub.store.inbox import SqlInboxStore
+from hub.store.tables import deliveries, metadata
+from hub.store.tickets import SqlTicketStore
+from tests.support.clock import ManualClock
+
+TENANT = "default"
+USERS = ("ada", "grace", "linus")
+"""Ada has everything, Grace an e-mail address, Linus nothing."""
+LEASE = 30_000
+CHANNELS = (Channel.EMAIL, Channel.PUSH, Channel.SMS)
+LANES = [Lane(channel, Priority.NORMAL) for channel in CHANNELS]
+ENDS = {DeliveryState.SENT, DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.SKIPPED, DeliveryState.EXPIRED}
+OUTCOMES: dict[str, Outcome] = {
+    "ok": Ok("id"),
+    "transient": Transient("busy"),
+    "wait": Transient("later", retry_after=60_000),
+    "permanent": Permanent("no"),
+}
+
+
+class ScriptedProvider:
+    """Ends every call as it is told, and remembers the deliveries it was called for."""
+
+    name: ClassVar[str] = "scripted"
+    channels: ClassVar[frozenset[Channel]] = frozenset(Channel)
+    preference: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        self.outcome: Outcome = Ok()
+        self.calls: Counter[UUID] = Counter()
+        self.oks: Counter[UUID] = Counter()
+
+    @classmethod
+    def configured(cls, settings: Settings) -> bool:
+        return True
+
+    @classmethod
+    def from_settings(cls, settings: Settings, surroundings: Surroundings) -> Self:
+        return cls()
+
+    async def send(self, message: Message, endpoint: Endpoint, *, idempotency_key: UUID) -> Outcome:
+        self.calls[idempotency_key] += 1
+        self.oks[idempotency_key] += isinstance(self.outcome, Ok)
+        return self.outcome
+
+    async def close(self) -> None:
+        pass
+
+
+steps = st.fixed_dictionaries(
+    {
+        "channel": st.sampled_from([channel.value for channel in CHANNELS]),
+        "after": st.sampled_from([0, 0, 10, 60]),
+        "unless": st.sampled_from(["delivered", "seen", "read", None]),
+    }
+)
+
+
+class FallbackMachine(RuleBasedStateMachine):
+    """Drives the real queue, dispatcher and use cases; keeps beside them what the world should look like."""
+
+    url: ClassVar[str]
+    notifications: Bundle[UUID] = Bundle("notifications")
+    claims: Bundle[Claim] = Bundle("claims")
+    settlements: Bundle[Settlement] = Bundle("settlements")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = ManualClock()
+        self.rungs: dict[tuple[UUID, str], Rung] = {}
+        self.tracked: set[UUID] = set()
+        self.fences: dict[UUID, int] = {}
+        self.sent_before_crash: Counter[UUID] = Counter()
+        self.provider = ScriptedProvider()
+        self.run(self.open())
+
+    def run(self, coroutine: Any) -> Any:
+        return self.runner.run(coroutine)
+
+    async def open(self) -> None:
+        self.database: Database = await open_database(self.url)
+        async with self.database.writer() as connection:
+            for table in metadata.sorted_tables:
+                if table.name != "meta":
+                    await connection.execute(sa.delete(table))
+        presence = MemoryPresence()
+        self.queue = SqlDeliveryQueue(self.database)
+        self.hub = Hub(
+            inbox=SqlInboxStore(self.database),
+            directory=SqlDirectory(self.database),
+            tickets=SqlTicketStore(self.database),
+            bus=MemoryBus(),
+            presence=presence,
+            clock=self.clock,
+        )
+        self.dispatcher = Dispatcher(
+            queue=self.queue,
+            presence=presence,
+            providers=ProviderRegistry({Channel.EMAIL: self.provider, Channel.PUSH: self.provider}),
+            clock=self.clock,
+            renderer=Renderer(brand="Test", public_url=None),
+            random=lambda: 0.5,
+        )
+        await self.hub.put_contact(TENANT, "ada", wire.ContactIn(email="ada@example.com", phone="+15551234567"))
+        await self.hub.put_contact(TENANT, "grace", wire.ContactIn(email="grace@example.com"))
+        await self.hub.add_device(TENANT, "ada", wire.DeviceIn(token="a-device-token"))
+
+    @rule(
+        target=notifications,
+        users=st.sets(st.sampled_from(USERS), min_size=1),
+        plan=st.lists(steps, min_size=1, max_size=3),
+    )
+    def publish(self, users: set[str], plan: list[dict[str, Any]]) -> UUID:
+        request = msgspec.convert({"recipients": sorted(users), "title": "t", "fallback": plan}, wire.PublishIn)
+        outcome = self.run(self.hub.publish(TENANT, request))
+        notification = UUID(msgspec.json.decode(outcome.body)["id"])
+        self.rungs |= {(notification, user): Rung.NONE for user in users}
+        if any(step["unless"] == "delivered" for step in plan):
+            self.tracked.add(notification)
+        return notification
+
+    @rule(
+        notification=notifications,
+        user=st.sampled_from(USERS),
+        action=st.sampled_from(
+            [MarkAction.DELIVERED, MarkAction.SEEN, MarkAction.READ, MarkAction.UNREAD, MarkAction.ARCHIVE]
+        ),
+    )
+    def acknowledge(self, notification: UUID, user: str, action: MarkAction) -> None:
+        self.run(self.hub.mark(InboxKey(TENANT, user), action, Selection(ids=(notification,))))
+        self.climb(notification, user, action)
+
+    @rule(user=st.sampled_from(USERS), action=st.sampled_from([MarkAction.SEEN, MarkAction.READ]))
+    def acknowledge_all(self, user: str, action: MarkAction) -> None:
+        self.run(self.hub.mark(InboxKey(TENANT, user), action, Selection(all=True)))
+        for notification, whose in list(self.rungs):
+            if whose == user:
+                self.climb(notification, user, action)
+
+    def climb(self, notification: UUID, user: str, action: MarkAction) -> None:
+        before = self.rungs.get((notification, user))
+        if before is None:
+            return
+        if action is MarkAction.UNREAD:
+            self.rungs[notification, user] = min(before, Rung.SEEN)
+        elif action is MarkAction.DELIVERED:
+            if notification in self.tracked:  # stored only where a step asks for it
+                self.rungs[notification, user] = max(before, Rung.DELIVERED)
+        else:
+            reached = Rung.SEEN if action is MarkAction.SEEN else Rung.READ
+            self.rungs[notification, user] = max(before, reached)
+
+    @rule(seconds=st.sampled_from([1, 10, 31, 60, 900]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.advance(seconds * 1000)
+
+    @rule(target=claims, lane=st.sampled_from(LANES))
+    def claim(self, lane: Lane) -> Any:
+        claimed = self.run(self.queue.claim(lane, self.clock.now(), LEASE, 1))
+        for claim in claimed:
+            delivery = claim.delivery
+            assert delivery.due_at <= self.clock.now()
+            assert delivery.unless is Rung.NONE or self.rung_of(claim) < delivery.unless
+            self.fences[delivery.id] = delivery.fence
+        return claimed[0] if claimed else None
+
+    @rule(claim=claims, action=st.sampled_from([MarkAction.SEEN, MarkAction.READ]))
+    def acknowledge_what_is_claimed(self, claim: Claim | None, action: MarkAction) -> None:
+        if claim is not None and claim.delivery.user is not None:
+            self.acknowledge(claim.delivery.notification, claim.delivery.user, action)
+
+    def rung_of(self, claim: Claim) -> Rung:
+        assert claim.delivery.user is not None
+        return self.rungs[claim.delivery.notification, claim.delivery.user]
+
+    @rule(target=settlements, claim=consumes(claims), outcome=st.sampled_from(sorted(OUTCOMES)))
+    def finish(self, claim: Claim | None, outcome: str) -> Any:
+        if claim is None:
+            return None
+        settlement = self.dispatch(claim, OUTCOMES[outcome])
+        written = self.run(self.queue.settle([settlement], self.clock.now()))
+        if self.fences[claim.delivery.id] != claim.delivery.fence:
+            assert written == []  # somebody else has it by now
+        return settlement
+
+    def dispatch(self, claim: Claim, outcome: Outcome) -> Settlement:
+        self.provider.outcome = outcome
+        before = self.provider.calls.total()
+        settlement: Settlement = self.run(self.dispatcher.dispatch(claim))
+        if self.provider.calls.total() > before:
+            assert claim.delivery.unless is Rung.NONE or self.rung_of(claim) < claim.delivery.unless
+        return settlement
+
+    @rule(claim=consumes(claims))
+    def crash_before_sending(self, claim: Claim | None) -> None:
+        """Forget the claim."""
+
+    @rule(claim=consumes(claims))
+    def crash_after_sending(self, claim: Claim | None) -> None:
+        if claim is not None:
+            self.dispatch(claim, Ok())
+            self.sent_before_crash[claim.delivery.id] += 1
+
+    @rule(settlement=settlements)
+    def settle_again(self, settlement: Settlement | None) -> None:
+        if settlement is not None:
+            assert self.run(self.queue.settle([settlement], self.clock.now())) == []
+
+    @rule()
+    def rescue(self) -> None:
+        self.run(self.queue.rescue(self.clock.now(), MAX_CLAIMS, 100))
+
+    def rows(self) -> list[Any]:
+        async def read() -> list[Any]:
+            async with self.database.reader() as connection:
+                return list(await connection.execute(sa.select(deliveries)))
+
+        return list(self.run(read()))
+
+    @invariant()
+    def limits_hold(self) -> None:
+        for row in self.rows():
+            assert row.attempts <= POLICIES[Channel(row.channel)].max_attempts
+            assert row.claims <= MAX_CLAIMS
+            assert (row.state == "sending") == (row.lease_until is not None)
+            assert (row.finished_at is not None) == (DeliveryState(row.state) in ENDS)
+
+    def teardown(self) -> None:
+        try:
+            self.run_to_the_end()
+            for row in self.rows():
+                state = DeliveryState(row.state)
+                assert state in ENDS
+                assert state is DeliveryState.SENT or row.reason
+                assert (state is not DeliveryState.SENT) or self.provider.oks[row.id] >= 1
+                assert self.provider.oks[row.id] <= 1 + self.sent_before_crash[row.id]
+        finally:
+            self.run(self.database.close())
+            self.runner.close()
+
+    def run_to_the_end(self) -> None:
+        for _ in range(200):
+            self.run(self.queue.rescue(self.clock.now(), MAX_CLAIMS, 100))
+            held = [claim for lane in LANES for claim in self.run(self.queue.claim(lane, self.clock.now(), LEASE, 50))]
+            for claim in held:
+                settlement = self.dispatch(claim, Ok())
+                assert self.run(self.queue.settle([settlement], self.clock.now())) == [claim.delivery.id]
+            if not held:
+                if not any(row.state in {"queued", "sending"} for row in self.rows()):
+                    return
+                self.clock.advance(LEASE + 1)
+        raise AssertionError("deliveries that never end")
+
+
+def check(url: str, examples: int) -> None:
+    machine = type("Machine", (FallbackMachine,), {"url": url})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_the_fallback_keeps_its_promises_on_sqlite(sqlite_url: str) -> None:
+    check(sqlite_url, examples=40)
+
+
+def test_the_fallback_keeps_its_promises_on_postgresql(postgres_url: str) -> None:
+    check(postgres_url, examples=25)

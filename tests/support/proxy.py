@@ -1,0 +1,90 @@
+"""A TCP proxy on 127.0.0.1 that can fall silent or hang up, as networks do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Proxy:
+    """Passes bytes between its clients and one server, until told otherwise."""
+
+    def __init__(self, port: int) -> None:
+        self._upstream = port
+        self._server: asyncio.Server | None = None
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+        self.accepted: asyncio.Queue[None] = asyncio.Queue()
+        """One entry for each connection that was made to the proxy."""
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def freeze(self) -> None:
+        """Pass nothing any more, on any connection, while all of them stay open."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Pass on what was held back, and all that follows."""
+        self._flowing.set()
+
+    def drop(self) -> None:
+        """Break all connections there are; new ones are served."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.drop()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        self.accepted.put_nowait(None)
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+            self._writers.add(upstream_writer)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pump(reader, upstream_writer))
+                    group.create_task(self._pump(upstream_reader, writer))
+            except* OSError:
+                pass  # either side hung up, which ends both
+            finally:
+                self._writers.discard(upstream_writer)
+                upstream_writer.transport.abort()
+        except (OSError, asyncio.CancelledError):
+            pass  # the server is away, or the proxy stops
+        finally:
+            self._writers.discard(writer)
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionResetError("hung up")
+
+
+@asynccontextmanager
+async def proxy_to(port: int) -> AsyncIterator[Proxy]:
+    proxy = Proxy(port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
