@@ -55,7 +55,7 @@ def load_credentials(settings: Settings) -> Credentials:
 
 def _kept_secret(path: Path, prefix: str) -> str:
     """Read the secret in `path`, or make it: readable by its owner only, and written by one process only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

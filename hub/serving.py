@@ -91,16 +91,19 @@ def announce(settings: Settings, port: int) -> None:
     credentials = load_credentials(settings)
     key_file = credentials.api_key_file
     key = f"$(cat {key_file})" if key_file is not None else "$BELLWIRE_API_KEY"
-    log.info("listening", page=f"{base}/", publish=_curl(base, key))
-    if sys.stdout.isatty() and key_file is not None:
-        print(  # noqa: T201 - the newcomer's terminal, not a log
-            f"\n  Bellwire is ringing at  {base}/\n\n"
-            f"  API key     {credentials.api_key}\n"
-            f"  JWT secret  {credentials.jwt_secret}\n"
-            f"  (made for this machine, kept in {key_file.parent}/)\n\n"
-            f"  Try it:\n\n  {_curl(base, credentials.api_key)}\n",
-            flush=True,
-        )
+    if not sys.stdout.isatty():
+        log.info("listening", page=f"{base}/", publish=_curl(base, key))
+        return
+    log.info("listening", page=f"{base}/")
+    made = (
+        f"  API key     {credentials.api_key}\n  JWT secret  {credentials.jwt_secret}\n"
+        f"  (made for this machine, kept in {key_file.parent}/)\n\n"
+        if key_file is not None
+        else ""
+    )
+    print(  # noqa: T201 - a person's terminal, not a log
+        f"\n  Bellwire is ringing at  {base}/\n\n{made}  Try it:\n\n  {_curl(base, key)}\n", flush=True
+    )
 
 
 def _curl(base: str, key: str) -> str:

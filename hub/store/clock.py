@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.errors import StoreUnavailable
+from hub.core.errors import BellwireError
 from hub.store.engine import Database
 
 _EVERY = 30
@@ -56,8 +56,8 @@ class DatabaseClock:
             await asyncio.sleep(_EVERY)
             try:
                 await self.sync()
-            except StoreUnavailable:
-                logger.warning("clock_not_synced")
+            except BellwireError as error:
+                logger.warning("clock_not_synced", cause=type(error).__name__)
 
 
 async def _sample(connection: AsyncConnection) -> int:

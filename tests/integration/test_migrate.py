@@ -38,20 +38,19 @@ async def test_migrations_make_exactly_the_tables(database_url: str) -> None:
         context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, metadata))
 
-    async with await open_database(database_url) as database:
-        async with database.reader() as connection:
-            assert await connection.run_sync(differences) == []
-            if database.dialect == "postgresql":  # collations are not part of what alembic compares
-                columns = await connection.exec_driver_sql(
-                    "SELECT table_name || '.' || column_name FROM information_schema.columns"
-                    " WHERE table_schema = 'public' AND collation_name = 'C'"
-                )
-                assert set(columns.scalars()) == {
-                    str(column)
-                    for table in metadata.sorted_tables
-                    for column in table.columns
-                    if 'COLLATE "C"' in column.type.compile(connection.dialect)
-                }
+    async with await open_database(database_url) as database, database.reader() as connection:
+        assert await connection.run_sync(differences) == []
+        if database.dialect == "postgresql":  # collations are not part of what alembic compares
+            columns = await connection.exec_driver_sql(
+                "SELECT table_name || '.' || column_name FROM information_schema.columns"
+                " WHERE table_schema = 'public' AND collation_name = 'C'"
+            )
+            assert set(columns.scalars()) == {
+                str(column)
+                for table in metadata.sorted_tables
+                for column in table.columns
+                if 'COLLATE "C"' in column.type.compile(connection.dialect)
+            }
 
 
 async def test_empty_database(empty_url: str) -> None:
