@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import Contact, Device
 from hub.store.engine import Database
 from hub.store.rows import contact_of, device_of
-from hub.store.sql import inserted
+from hub.store.sql import insert_on_conflict, inserted
 from hub.store.tables import devices, users
 
 _change_contact = (
@@ -27,7 +26,6 @@ class SqlDirectory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = postgresql.insert if database.dialect == "postgresql" else sqlite.insert
 
     async def put_contact(self, tenant: str, contact: Contact, now: int) -> bool:
         """Store a contact whole (absent fields are cleared); True if the user was new."""
@@ -58,7 +56,7 @@ class SqlDirectory:
 
     async def add_device(self, tenant: str, device: Device) -> Device:
         """Store a device; the same kind and token again moves it to this user and keeps its id and age."""
-        insert = self._insert(devices).values(
+        insert = insert_on_conflict(self._database.dialect, devices).values(
             tenant=tenant,
             id=device.id,
             user_id=device.user,

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from hub.api.static import static_directory
+from hub.api.problems import exception_handlers
+from hub.api.static import Assets, static_directory
 from hub.core.errors import StoreUnavailable
 from tests.support.api import Api, open_api, problem
 
@@ -95,6 +99,17 @@ async def test_files_are_served_as_what_they_are_and_revalidated(
 )
 async def test_nothing_else_is_served(client: httpx2.AsyncClient, path: str) -> None:
     problem(await client.get(path), 404, "not-found")
+
+
+async def test_hidden_files_stay_hidden(tmp_path: Path) -> None:
+    for name in (".env", "shown.css", ".git/config"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    app = Starlette(routes=[Mount("/static", Assets(tmp_path))], exception_handlers=exception_handlers)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        assert (await client.get("/static/shown.css")).status_code == 200
+        for path in (".env", "%2eenv", ".git/config", "./.env"):
+            problem(await client.get(f"/static/{path}"), 404, "not-found")
 
 
 async def test_files_are_only_read(client: httpx2.AsyncClient) -> None:
