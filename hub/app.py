@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from hub.api.problems import exception_handlers
 from hub.api.routes import api_routes
@@ -158,6 +160,7 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
                 ),
             ],
             exception_handlers=exception_handlers,
+            middleware=_middleware(settings),
         )
         yield Node(app, parts, gateway, keyring)
 
@@ -167,17 +170,35 @@ def create_app(settings: Settings | None = None, background: StartBackground | N
 
     A mounted app's lifespan is run by whoever mounts it: `async with app.router.lifespan_context(app): …`.
     """
+    settings = settings or Settings()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_node(settings or Settings(), background) as node:
+        async with open_node(settings, background) as node:
             app.router.routes.extend(node.app.routes)
             try:
                 yield
             finally:
                 app.router.routes.clear()
 
-    return Starlette(lifespan=lifespan, exception_handlers=exception_handlers)
+    return Starlette(lifespan=lifespan, exception_handlers=exception_handlers, middleware=_middleware(settings))
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Let pages of the allowed origins in. Credentials travel in headers of ours, never in cookies."""
+    origins = [origin.strip().rstrip("/") for origin in settings.allowed_origins.split(",") if origin.strip()]
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Idempotency-Key"],
+            expose_headers=["Location", "Retry-After", "Idempotent-Replayed"],
+            max_age=600,
+        )
+    ]
 
 
 async def _sweep(hub: Hub) -> None:

@@ -176,10 +176,15 @@ class Hub:
         """
         now = self.clock.now()
         if action is MarkAction.SNOOZE:
-            if until is None or not now < until <= now + _MAX_SNOOZE:
-                raise InvalidRequest("snooze needs `until`, a time within the next year", pointer="$.until")
+            _check_snooze(until, now, "$.until")
         elif until is not None:
             raise InvalidRequest("`until` goes with snooze only", pointer="$.until")
+        return await self._mark(key, action, selection, now, until)
+
+    async def _mark(
+        self, key: InboxKey, action: MarkAction, selection: Selection, now: int, until: int | None
+    ) -> Acknowledged:
+        """Apply an action that has been checked; a snooze without `until` ends one."""
         marked = await self._inbox.mark(key, action, selection, now, until=until)
         live = await self._tell_mark(marked)
         if until is not None and marked.changed:
@@ -199,15 +204,16 @@ class Hub:
 
         Raises:
             NotFound: not in this inbox, or no longer.
-            InvalidRequest: nothing given, or a bad time; what came before it in that order stands.
+            InvalidRequest: nothing given, or a bad time; nothing is changed.
 
         """
-        actions = _patch_actions(patch)
+        now = self.clock.now()
+        actions = _patch_actions(patch, now)
         if not actions:
             raise InvalidRequest("give at least one of `seen`, `read`, `archived`, `snoozed_until`", pointer="$")
         await self.item(key, notification)
         for action, until in actions:
-            await self.mark(key, action, Selection(ids=(notification,)), until)
+            await self._mark(key, action, Selection(ids=(notification,)), now, until)
         return await self.item(key, notification)
 
     # Live connections
@@ -395,7 +401,12 @@ def _appeared(content: Content, user: str, head: Head) -> InboxChange:
     return InboxChange(InboxKey(content.tenant, user), head, item=item)
 
 
-def _patch_actions(patch: wire.ItemPatchIn) -> list[tuple[MarkAction, int | None]]:
+def _check_snooze(until: int | None, now: int, pointer: str) -> None:
+    if until is None or not now < until <= now + _MAX_SNOOZE:
+        raise InvalidRequest("snooze needs a time within the next year", pointer=pointer)
+
+
+def _patch_actions(patch: wire.ItemPatchIn, now: int) -> list[tuple[MarkAction, int | None]]:
     actions: list[tuple[MarkAction, int | None]] = []
     if patch.seen is True:
         actions.append((MarkAction.SEEN, None))
@@ -404,7 +415,11 @@ def _patch_actions(patch: wire.ItemPatchIn) -> list[tuple[MarkAction, int | None
     if isinstance(patch.archived, bool):
         actions.append((MarkAction.ARCHIVE if patch.archived else MarkAction.UNARCHIVE, None))
     if isinstance(patch.snoozed_until, str):
-        actions.append((MarkAction.SNOOZE, parse_rfc3339(patch.snoozed_until, "$.snoozed_until")))
+        until = parse_rfc3339(patch.snoozed_until, "$.snoozed_until")
+        _check_snooze(until, now, "$.snoozed_until")
+        actions.append((MarkAction.SNOOZE, until))
+    elif patch.snoozed_until is None:
+        actions.append((MarkAction.SNOOZE, None))
     return actions
 
 

@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     """`redis://…`; unset: the in-process bus (one process only)."""
     forwarded_allow_ips: str = "127.0.0.1"
     """Proxies whose `X-Forwarded-*` headers are believed: addresses with commas between them, or `*`."""
+    allowed_origins: str = ""
+    """Web apps on other origins whose pages may load the bell and call this hub: `https://app.example.com`, with
+    commas between several, or `*`. (CORS; pages of this hub's own origin need nothing.)"""
     public_url: str | None = None
     """Where users reach this hub, for links in e-mail; unset: relative links are left out."""
 

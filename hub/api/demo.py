@@ -17,10 +17,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
-from hub.api.bodies import read_json, require_json
 from hub.api.notifications import MAX_PUBLISH, PUBLISH, published
 from hub.api.paths import id_of
-from hub.api.queries import read_int, read_query
 from hub.api.responses import json_response
 from hub.api.static import content_security_policy, page
 from hub.core import wire
@@ -28,6 +26,8 @@ from hub.core.errors import InvalidRequest, NotFound
 from hub.core.mailbox import DevMailbox, DevMessage
 from hub.core.model import InboxKey
 from hub.core.views import rfc3339
+from hub.http.bodies import read_json, require_json
+from hub.http.queries import read_int, read_query
 from hub.keyring import DEFAULT_TENANT, Keyring
 from hub.service import Hub
 from hub.settings import Settings

@@ -9,10 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hub.api.auth import Guard
-from hub.api.bodies import read_json
 from hub.api.paths import id_of
-from hub.api.queries import read_flag, read_int, read_query
 from hub.api.responses import json_response
 from hub.core import wire
 from hub.core.errors import InvalidRequest
@@ -20,6 +17,9 @@ from hub.core.marks import selection_of
 from hub.core.model import InboxQuery, MarkAction
 from hub.core.text import check_category
 from hub.core.views import parse_page_token, parse_rfc3339
+from hub.http.auth import Guard
+from hub.http.bodies import read_json
+from hub.http.queries import read_flag, read_int, read_query
 from hub.service import Hub
 
 DEFAULT_LIMIT = 25

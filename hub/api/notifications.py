@@ -7,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hub.api.auth import Guard
-from hub.api.bodies import read_json
 from hub.api.paths import id_of
 from hub.api.responses import json_response, location
 from hub.core import wire
 from hub.core.errors import InvalidRequest
+from hub.http.auth import Guard
+from hub.http.bodies import read_json
 from hub.service import Hub, PublishOutcome
 
 MAX_PUBLISH = 1024 * 1024

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from starlette.routing import BaseRoute, Mount
 from starlette.types import Scope
 
-from hub.api.auth import Guard
 from hub.api.demo import Demo, DemoGuard
 from hub.api.health import Health
 from hub.api.inbox import Inbox
@@ -17,6 +16,7 @@ from hub.api.static import Assets, static_directory
 from hub.api.tickets import Tickets
 from hub.api.users import Users
 from hub.core.mailbox import DevMailbox
+from hub.http.auth import Guard
 from hub.keyring import Keyring
 from hub.ports import Authenticator
 from hub.service import Hub

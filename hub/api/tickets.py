@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hub.api.auth import Guard
 from hub.api.responses import json_response
+from hub.http.auth import Guard
 from hub.service import Hub
 
 

@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from hub.api.auth import Guard
-from hub.api.bodies import read_json
 from hub.api.paths import EncodedRoute, id_of, user_of
 from hub.api.responses import json_response, no_content
 from hub.core import wire
 from hub.core.errors import NotFound
 from hub.core.model import InboxKey
+from hub.http.auth import Guard
+from hub.http.bodies import read_json
 from hub.service import Hub
 
 _CONTACT = msgspec.json.Decoder(wire.ContactIn)

@@ -302,7 +302,8 @@ class ItemPatchIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seen: Literal[True] | UnsetType = UNSET
     read: bool | UnsetType = UNSET
     archived: bool | UnsetType = UNSET
-    snoozed_until: str | UnsetType = UNSET
+    snoozed_until: str | UnsetType | None = UNSET
+    """A time to hide it until, or null to bring it back now."""
 
 
 class PollOut(msgspec.Struct, frozen=True):

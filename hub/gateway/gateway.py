@@ -23,6 +23,7 @@ from hub.gateway.connection import OUTBOX_BYTES, Connection
 from hub.gateway.reads import Reads
 from hub.gateway.registry import Registry
 from hub.gateway.tasks import Tasks
+from hub.http.auth import Guard
 from hub.ports import Authenticator, Bus, Identity, Presence
 from hub.service import Hub
 
@@ -68,6 +69,7 @@ class Gateway:
     ) -> None:
         self.hub = hub
         self.limits = limits or Limits()
+        self.guard = Guard(authenticator, hub.clock)
         self.draining = False
         self._authenticator = authenticator
         self._bus = bus
@@ -183,9 +185,11 @@ class Gateway:
             Unauthenticated: it proves nothing.
 
         """
-        now = self.hub.clock.now()
-        identity = self._authenticator.user(token, now)
-        return Identity(identity.key, self.monotonic() + identity.expires_at - now)
+        return self.by_session_clock(self._authenticator.user(token, self.hub.clock.now()))
+
+    def by_session_clock(self, identity: Identity) -> Identity:
+        """Put a token's end into the clock of sessions."""
+        return Identity(identity.key, self.monotonic() + identity.expires_at - self.hub.clock.now())
 
     def attended(self, connection: Connection) -> None:
         """Note who it is and whether they look."""

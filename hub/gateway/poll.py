@@ -16,7 +16,8 @@ from hub.core.errors import InvalidRequest, Unavailable
 from hub.core.frames import Outgoing
 from hub.gateway.connection import Connection
 from hub.gateway.gateway import Gateway
-from hub.gateway.requests import attention_of, by_header, read_query
+from hub.gateway.requests import attention_of, by_header
+from hub.http.queries import read_query
 
 DEFAULT_TIMEOUT = 25
 MAX_TIMEOUT = 55

@@ -8,17 +8,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from hub.core.errors import BodyTooLarge, InvalidRequest, MalformedBody
 from hub.core.wire import PresenceIn
 from hub.gateway.gateway import Gateway
 from hub.gateway.poll import serve_poll
 from hub.gateway.requests import by_header
 from hub.gateway.sse import serve_sse
 from hub.gateway.websocket import serve_websocket
+from hub.http.bodies import read_json
 
 _MAX_BODY = 1024
 
-_decode = msgspec.json.Decoder(PresenceIn).decode
+_PRESENCE = msgspec.json.Decoder(PresenceIn)
 
 
 def gateway_routes(gateway: Gateway) -> list[BaseRoute]:
@@ -36,7 +36,7 @@ def gateway_routes(gateway: Gateway) -> list[BaseRoute]:
     async def presence(request: Request) -> Response:
         """Take the attention of a connection that cannot send frames; unknown connections are not an error."""
         identity = by_header(gateway, request)
-        await gateway.attend(identity.key, await _read_presence(request))
+        await gateway.attend(identity.key, await read_json(request, _PRESENCE, limit=_MAX_BODY))
         return Response(status_code=204)
 
     return [
@@ -45,17 +45,3 @@ def gateway_routes(gateway: Gateway) -> list[BaseRoute]:
         Route("/v1/poll", poll, methods=["GET"]),
         Route("/v1/presence", presence, methods=["POST"]),
     ]
-
-
-async def _read_presence(request: Request) -> PresenceIn:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise BodyTooLarge(f"this call accepts at most {_MAX_BODY:,} bytes")
-    try:
-        return _decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise MalformedBody(str(error)) from None

@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from hub.core.errors import Unavailable
 from hub.core.model import Attention
 from hub.gateway.gateway import Gateway
-from hub.gateway.requests import attention_of, by_header_or_ticket, read_query
+from hub.gateway.requests import attention_of, by_header_or_ticket
+from hub.http.queries import read_query
 from hub.ports import Identity
 
 SHUTDOWN_GRACE = 3.0

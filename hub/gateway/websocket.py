@@ -7,11 +7,12 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from hub.core.errors import InvalidRequest, Unauthenticated
+from hub.core.errors import Forbidden, InvalidRequest, Unauthenticated
 from hub.core.frames import CloseCode
 from hub.gateway.connection import Connection
 from hub.gateway.gateway import Gateway
-from hub.gateway.requests import attention_of, by_header, read_query
+from hub.gateway.requests import attention_of, by_header
+from hub.http.queries import read_query
 
 FAREWELL_SECONDS = 1.0
 """How long a close frame may wait behind what a slow client does not read."""
@@ -40,7 +41,7 @@ def _greet(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
     try:
         query = read_query(socket, ("cursor", "state"))
         connection.connect(by_header(gateway, socket), cursor=query.get("cursor"), attention=attention_of(query))
-    except Unauthenticated as error:
+    except (Unauthenticated, Forbidden) as error:
         connection.refused(error.detail)
     except InvalidRequest as error:
         connection.fail("invalid_request", error.detail, CloseCode.BAD_FRAME)

@@ -208,6 +208,7 @@ def _postgres(url: str) -> Database:
         isolation_level="READ COMMITTED",
         pool_size=_POOL,
         max_overflow=_POOL,
+        hide_parameters=True,  # what people wrote stays out of errors, and so out of logs
     )
     reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return Database("postgresql", engine, reading, None)

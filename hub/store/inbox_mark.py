@@ -51,11 +51,15 @@ class _Effect:
 
 
 _EFFECTS = {
-    MarkAction.DELIVERED: _Effect(("delivered_at",), (), Rung.DELIVERED, "arrived in the app before it was due"),
-    MarkAction.SEEN: _Effect(("seen_at",), (), Rung.SEEN, "seen before it was due"),
-    MarkAction.READ: _Effect(("seen_at", "read_at"), (), Rung.READ, "read before it was due"),
+    MarkAction.DELIVERED: _Effect(
+        ("delivered_at",), (), Rung.DELIVERED, "It arrived at one of the user's clients before it was due."
+    ),
+    MarkAction.SEEN: _Effect(("seen_at",), (), Rung.SEEN, "The user saw it before it was due."),
+    MarkAction.READ: _Effect(("seen_at", "read_at"), (), Rung.READ, "The user read it before it was due."),
     MarkAction.UNREAD: _Effect((), ("read_at",)),
-    MarkAction.ARCHIVE: _Effect(("seen_at", "read_at", "archived_at"), (), Rung.READ, "archived before it was due"),
+    MarkAction.ARCHIVE: _Effect(
+        ("seen_at", "read_at", "archived_at"), (), Rung.READ, "The user archived it before it was due."
+    ),
     MarkAction.UNARCHIVE: _Effect((), ("archived_at",)),
     MarkAction.SNOOZE: _Effect(),
 }

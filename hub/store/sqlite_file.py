@@ -37,8 +37,8 @@ class SqliteFile:
     def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         """Make the writer, which is one connection, and the readers."""
         url = sa.URL.create("sqlite+aiosqlite", database=str(self.path))
-        writing = create_async_engine(url, pool_size=1, max_overflow=0)
-        reading = create_async_engine(url, pool_size=_READERS, max_overflow=0)
+        writing = create_async_engine(url, pool_size=1, max_overflow=0, hide_parameters=True)
+        reading = create_async_engine(url, pool_size=_READERS, max_overflow=0, hide_parameters=True)
         prepare_connections(writing, "write")
         prepare_connections(reading, "read")
         return writing, reading

@@ -17,7 +17,7 @@ from hub.store.tables import deliveries, inbox_items, notifications, timers
 
 Applied = list[tuple[InboxChange, UUID | None]]
 
-_EXPIRED = "the notification expired before it was due"
+_EXPIRED = "The notification expired before this step was due."
 
 
 async def next_due(connection: AsyncConnection) -> int | None:

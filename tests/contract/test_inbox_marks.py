@@ -248,7 +248,7 @@ class TestFallback:
         assert [state for state, _, _ in states] == ["cancelled"] * cancelled + ["queued"] * (4 - cancelled)
         for _, reason, finished_at in states[:cancelled]:
             assert reason is not None
-            assert reason.endswith("before it was due")
+            assert reason.endswith("before it was due.")
             assert finished_at == LATER
         assert all(state == "queued" for state, _, _ in await delivery_states(database, GRACE))
 

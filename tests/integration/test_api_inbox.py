@@ -245,6 +245,7 @@ async def test_one_item_is_shown_and_changed(client: httpx2.AsyncClient, api: Ap
         {"snoozed_until": "later"},
         {"snoozed_until": 7},
         {"read": True, "snoozed_until": "later"},
+        {"read": True, "snoozed_until": "2020-01-01T00:00:00Z"},
     ],
 )
 async def test_a_patch_that_makes_no_sense_changes_nothing(
@@ -308,3 +309,11 @@ async def test_marks_are_posted(client: httpx2.AsyncClient) -> None:
         problem(await client.get(f"/v1/inbox/{action}"), 404, "not-found")
     problem(await client.post("/v1/inbox/burn", json={"all": True}), 405, "method-not-allowed")
     problem(await client.delete("/v1/inbox"), 405, "method-not-allowed")
+
+
+async def test_a_snooze_can_be_ended_early(client: httpx2.AsyncClient, api: Api) -> None:
+    (item,) = await publish(client, api)
+    until = rfc3339(api.clock.now() + HOUR)
+    assert (await client.patch(f"/v1/inbox/{item}", json={"snoozed_until": until})).json()["snoozed_until"] == until
+    assert (await client.patch(f"/v1/inbox/{item}", json={"snoozed_until": None})).json()["snoozed_until"] is None
+    assert (await client.get("/v1/inbox/count")).json()["unread_count"] == 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from hub.core.errors import Forbidden, Unauthenticated
 from hub.core.model import InboxKey
-from hub.ports import Authenticator, Clock
+from hub.ports import Authenticator, Clock, Identity
 
 
 class Guard:
@@ -16,7 +16,7 @@ class Guard:
         self._authenticator = authenticator
         self._clock = clock
 
-    def require_publisher(self, request: Request) -> str:
+    def require_publisher(self, request: HTTPConnection) -> str:
         """Return the tenant whose API key the request carries.
 
         Raises:
@@ -33,8 +33,12 @@ class Guard:
         self._user(token)
         raise Forbidden("this call needs an API key; a user's token cannot make it")
 
-    def require_user(self, request: Request) -> InboxKey:
-        """Return whose token the request carries.
+    def require_user(self, request: HTTPConnection) -> InboxKey:
+        """Return whose token the request carries; raises as `identity` does."""
+        return self.identity(request).key
+
+    def identity(self, request: HTTPConnection) -> Identity:
+        """Return whose token the request carries, and until when it is good.
 
         Raises:
             Unauthenticated: no credentials, or wrong ones.
@@ -43,14 +47,14 @@ class Guard:
         """
         token = bearer(request)
         if _looks_like_jwt(token):
-            return self._user(token)
+            return self._authenticator.user(token, self._clock.now())
         try:
             self._authenticator.publisher(token)
         except Unauthenticated:
             raise Unauthenticated("this call needs a user's token (a JWT)") from None
         raise Forbidden("this call needs a user's token (a JWT); an API key has no inbox")
 
-    def require_publisher_or_self(self, request: Request, user: str) -> InboxKey:
+    def require_publisher_or_self(self, request: HTTPConnection, user: str) -> InboxKey:
         """Return the key of `user`, for the tenant's publisher and for that very user.
 
         Raises:
@@ -73,7 +77,7 @@ class Guard:
         return self._authenticator.user(token, self._clock.now()).key
 
 
-def bearer(request: Request) -> str:
+def bearer(request: HTTPConnection) -> str:
     """Return the token of the one `Authorization: Bearer …` header (RFC 6750 section 2.1).
 
     Raises:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from hub.core.errors import InvalidRequest
 
 
-def read_query(request: Request, known: Collection[str]) -> Mapping[str, str]:
+def read_query(request: HTTPConnection, known: Collection[str]) -> Mapping[str, str]:
     """Return the query parameters, each known and given once.
 
     Raises:
