@@ -1,0 +1,121 @@
+"""What publishers send, and what they are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from hub.core.wire.items import PriorityName
+
+
+class AddressIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """An address instead of a user; needs `inbox: false`. Exactly one of the two."""
+
+    email: str | None = None
+    phone: str | None = None
+
+
+class AudienceIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """A shared audience: a topic, or everyone in the tenant. Not built yet (501)."""
+
+    topic: str | UnsetType = UNSET
+    broadcast: bool | UnsetType = UNSET
+
+
+class StepIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """One step of a fallback plan."""
+
+    channel: str
+    after: int | float | str = 0
+    """Seconds from publish, or a duration such as `"90s"`, `"15m"`, `"2h"`, `"1d"`."""
+    unless: Literal["delivered", "seen", "read"] | None = "seen"
+    """The step is cancelled once the user's item has got this far; null: never."""
+    when: Literal["always", "away", "offline"] = "always"
+
+
+class PublishIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A notification to publish."""
+
+    recipients: Sequence[str | AddressIn] | AudienceIn
+    category: str = "general"
+    title: str
+    body: str = ""
+    action_url: str | None = None
+    data: dict[str, Any] | None = None
+    actor: dict[str, Any] | None = None
+    priority: PriorityName = "normal"
+    channels: list[str] | None = None
+    fallback: list[StepIn] | None = None
+    template: str | None = None
+    deliver_at: str | None = None
+    expires_at: str | None = None
+    collapse_key: str | None = None
+    inbox: bool = True
+
+
+class PublishOut(Struct, frozen=True):
+    """The notification is stored: with its inbox items and its deliveries."""
+
+    id: str
+    recipients: int
+    deliveries: int
+
+
+class AttemptOut(Struct, frozen=True):
+    """One call to a provider."""
+
+    number: int
+    provider: str
+    endpoint: str
+    outcome: str
+    detail: str | None
+    started_at: str
+    finished_at: str
+
+
+class DeliveryOut(Struct, frozen=True):
+    """One step for one recipient."""
+
+    id: str
+    recipient: str
+    step: int
+    channel: str
+    state: str
+    reason: str | None
+    due_at: str
+    unless: str | None
+    when: str
+    provider: str | None
+    attempts: list[AttemptOut]
+
+
+class RecipientOut(Struct, frozen=True):
+    """One user's inbox item."""
+
+    user: str
+    state: Literal["pending", "live", "gone"]
+    seen_at: str | None
+    read_at: str | None
+    archived_at: str | None
+    snoozed_until: str | None
+
+
+class NotificationOut(Struct, frozen=True):
+    """A notification with the state of every recipient and delivery."""
+
+    id: str
+    category: str
+    title: str
+    body: str
+    action_url: str | None
+    data: Raw
+    actor: Raw
+    priority: str
+    inbox: bool
+    created_at: str
+    deliver_at: str | None
+    expires_at: str | None
+    recipients: list[RecipientOut]
+    deliveries: list[DeliveryOut]
