@@ -1,0 +1,147 @@
+"""Inboxes as versioned state: heads, items, changes, and what a client asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
+
+from hub.core.cursor import Cursor
+from hub.core.model.publishing import Content
+from hub.core.model.terms import InboxKey, ItemState
+
+
+class Counts(NamedTuple):
+    """The badge: live items not archived and not snoozed, that are unread, and that are unseen."""
+
+    unread: int
+    unseen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A user's inbox as a whole. `floor`: cursors below it cannot resume any more."""
+
+    epoch: str
+    """The cursor epoch (already combined with the database's identity)."""
+    version: int
+    floor: int
+    counts: Counts
+
+    @property
+    def cursor(self) -> Cursor:
+        """The cursor of somebody who holds everything up to this head."""
+        return Cursor(self.epoch, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One user's state of one notification, with its content; `version` is the last change's."""
+
+    content: Content
+    version: int
+    since: int
+    """The version with which it appeared: what a bulk change's `through` is compared with."""
+    state: ItemState
+    appeared_at: int
+    seen_at: int | None = None
+    read_at: int | None = None
+    archived_at: int | None = None
+    snoozed_until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which items an action is for: `ids`, or all there are, or all up to the cursor `through`."""
+
+    ids: tuple[UUID, ...] = ()
+    all: bool = False
+    through: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxChange:
+    """A committed change of one inbox, as told to connections. Exactly one of the shapes below.
+
+    * `item`: a new or wholly changed item.
+    * `ids` with `fields`: these items changed alike (`removed: true` in `fields` drops them).
+    * `all` with `fields` and `but`: every item that a client holds changed alike, except `but`.
+    * none of them (only `head`): too large or unknown; read the database.
+    """
+
+    key: InboxKey
+    head: Head
+    item: Item | None = None
+    ids: tuple[UUID, ...] = ()
+    all: bool = False
+    but: tuple[UUID, ...] = ()
+    fields: Mapping[str, int | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A publish's outcome. With `replayed`, an earlier publish under the same key is the answer.
+
+    `heads` are the recipients' heads after it (none when pending or without inbox); `wakeup` names the row to
+    settle once they have been told.
+    """
+
+    id: UUID
+    response: bytes | None = None
+    replayed: bool = False
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    wakeup: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An action's outcome: how many items changed, the head as it is now, and what to tell (if anything changed)."""
+
+    changed: int
+    head: Head
+    change: InboxChange | None = None
+    wakeup: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxQuery:
+    """One page of an inbox, newest first. `after` is the sort key `(appeared_at, id)` of the last item seen."""
+
+    unread: bool | None = None
+    """True: only unread. False: only read. None: both."""
+    unseen: bool | None = None
+    category: str | None = None
+    archived: bool = False
+    snoozed: bool = False
+    after: tuple[int, UUID] | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """A page, with head and items from one snapshot."""
+
+    head: Head
+    items: Sequence[Item]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a client with a cursor missed, in one snapshot, ordered by `(version, id)`.
+
+    `resync` says why it cannot be told (then `items` is empty and the client reads its newest page anew).
+    """
+
+    head: Head
+    items: Sequence[Item] = ()
+    resync: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """A leftover of a publish that may not have been told: whose heads moved, and to which version."""
+
+    id: UUID
+    heads: Sequence[tuple[InboxKey, int]]
