@@ -83,11 +83,11 @@ class Worker:
         claiming = [self._deliveries, self._timers, *self._others]
         try:
             async with asyncio.TaskGroup() as group:
-                for loop in [*claiming, self._leases]:
-                    group.create_task(loop.run())
+                filling, *_ = [group.create_task(loop.run()) for loop in [*claiming, self._leases]]
                 await self._stopping.wait()
                 for loop in claiming:
                     loop.stop()
+                await asyncio.wait((filling,))  # the round under way may still claim
                 await self._pool.drain(GRACE)
                 self._leases.stop()
         finally:

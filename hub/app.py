@@ -103,6 +103,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 raise ConfigurationError("the database's schema is not current; run `bellwire migrate` first")
             await migrate(settings.resolved_database_url)
             await database.identify()
+        if settings.redis_url is None:
+            await database.stand_alone()
         clock = DatabaseClock(database)
         await clock.sync()
         bus, presence = _open_bus(settings, clock.now())
@@ -212,6 +214,10 @@ async def _sweep(hub: Hub) -> None:
         except StoreUnavailable:
             if not away:
                 log.warning("store_away", task="sweep")
+            away = True
+        except Exception as error:  # noqa: BLE001 - a table that is being restored, say: the next round tries again
+            if not away:  # not the message: it may quote values
+                log.error("task_failed", task="sweep", error=type(error).__name__)  # noqa: TRY400 - see above
             away = True
         await asyncio.sleep(SWEEP_INTERVAL)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from hub.core import frames, publication, wire
 from hub.core.cursor import Cursor
-from hub.core.errors import InvalidRequest, NotFound, Unauthenticated
+from hub.core.errors import InvalidRequest, NotFound, StoreUnavailable, Unauthenticated
 from hub.core.ids import random_token, uuid7
 from hub.core.model import (
     Changes,
@@ -381,7 +382,9 @@ class Hub:
         """Remember rows to delete with a later commit: a commit of its own would double the cost of a publish."""
         self._told += [wakeup for wakeup in wakeups if wakeup is not None]
         if len(self._told) >= _SETTLE_BATCH:
-            await self._settle_told()
+            # What the caller asked for is committed and told; rows that stay are told once more by a sweeper.
+            with suppress(StoreUnavailable):
+                await self._settle_told()
 
     async def _settle_told(self) -> None:
         told, self._told = self._told, []

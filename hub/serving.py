@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
+from asyncio.trsock import TransportSocket
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import structlog
 import uvicorn
@@ -19,17 +23,35 @@ GRACE = 10
 """Seconds that requests under way have to end once the node is drained."""
 
 
+SILENCE = 45_000
+"""Milliseconds that what was written may stay unread before the connection is broken off."""
+
+
 class NodeServer(uvicorn.Server):
     """A uvicorn server that tells live clients to come back elsewhere before it closes their connections."""
 
     def __init__(self, config: uvicorn.Config, node: Node) -> None:
         super().__init__(config)
         self._node = node
+        self.ended_by: list[int] = []
+        """The signals that ended it."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Take signals as uvicorn does, but do not raise them again yet: the node has to be closed first."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self.ended_by, self._captured_signals = self._captured_signals, []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, then say where."""
         await super().startup(sockets)
         if self.started:
+            for server in self.servers:
+                for listening in server.sockets:
+                    break_off_silence(listening)
             port = self.servers[0].sockets[0].getsockname()[1]
             announce(self._node.parts.settings, port)
 
@@ -62,7 +84,20 @@ async def serve(settings: Settings, background: StartBackground | None = None) -
             timeout_graceful_shutdown=GRACE,
             forwarded_allow_ips=settings.forwarded_allow_ips,
         )
-        await NodeServer(config, node).serve()
+        server = NodeServer(config, node)
+        await server.serve()
+    for number in reversed(server.ended_by):
+        signal.raise_signal(number)
+
+
+def break_off_silence(listening: socket.socket | TransportSocket, after: int = SILENCE) -> None:
+    """Have the system end connections whose peer has vanished, or does not read; accepted sockets inherit it.
+
+    Closing alone waits for a buffer that never drains: a slow client would keep its descriptor, and megabytes of the
+    kernel's memory, for as long as it likes; one that vanished would count as present for a quarter of an hour.
+    """
+    if listening.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, after)
 
 
 def refuse_taken_port(settings: Settings) -> None:

@@ -9,7 +9,11 @@ import structlog
 _log = structlog.get_logger(__name__)
 
 HOLD_OFF = 1.0
-"""Seconds after a failure during which calls fail at once instead of waiting for a dead server each."""
+"""Seconds after a first failure during which calls fail at once instead of waiting for a dead server each."""
+
+LONGEST_HOLD_OFF = 10.0
+"""Seconds; doubled up to here with every further failure, or publishers would wait for most of a long outage.
+It ends sooner where the subscribing side is back."""
 
 
 class Outage:
@@ -21,6 +25,7 @@ class Outage:
         self._where = where
         self._active = False
         self._until = 0.0
+        self._hold_off = HOLD_OFF
 
     @property
     def holding_off(self) -> bool:
@@ -32,13 +37,15 @@ class Outage:
 
         The error's text stays out of the log: some servers answer an unknown AUTH with the password in it.
         """
-        self._until = time.monotonic() + HOLD_OFF
+        self._until = time.monotonic() + self._hold_off
+        self._hold_off = min(2 * self._hold_off, LONGEST_HOLD_OFF)
         if not self._active:
             self._active = True
             _log.warning("redis_unreachable", part=self._part, where=self._where, error=type(error).__name__)
 
     def worked(self) -> None:
         """Note that the server answered."""
+        self._hold_off = HOLD_OFF
         if self._active:
             self._active = False
             _log.info("redis_reachable_again", part=self._part, where=self._where)

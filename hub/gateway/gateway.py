@@ -254,6 +254,10 @@ class Gateway:
             except StoreUnavailable:
                 log.warning("store_away", task="reconcile")
                 delay = min(delay, RECONCILE_RETRY)
+            except Exception as error:  # noqa: BLE001 - without this task a connection could stay behind for ever
+                # Not the message: it may quote values.
+                log.error("task_failed", task="reconcile", error=type(error).__name__)  # noqa: TRY400 - see above
+                delay = min(delay, RECONCILE_RETRY)
             else:
                 delay = self.limits.reconcile_interval
 

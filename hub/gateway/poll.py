@@ -69,6 +69,9 @@ async def _collect(connection: Connection, patience: float | None) -> list[Outgo
         if patience is not None:
             async with asyncio.timeout(patience):
                 await _gather(connection, frames, _NEWS)
+    # What came in the very moment when patience ended: the cursor of the answer is past it already.
+    while (out := connection.pop()) is not None:
+        frames.append(out)
     return frames
 
 

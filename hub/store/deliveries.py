@@ -84,9 +84,12 @@ class SqlDeliveryQueue:
 
     async def rung(self, delivery: UUID, tenant: str, fence: int) -> Rung | None:
         """Read the item's rung right before sending; None if the claim is no longer ours or the item is gone."""
-        async with self._database.reader() as connection:
+
+        async def read(connection: AsyncConnection) -> Rung | None:
             found = await connection.scalar(_rung, {"tenant": tenant, "delivery": delivery, "fence": fence})
-        return None if found is None else Rung(found)
+            return None if found is None else Rung(found)
+
+        return await self._database.read(read)
 
     async def renew(self, claims: Sequence[tuple[UUID, int]], now: int, lease: int) -> Sequence[UUID]:
         """Extend leases; returns the deliveries that are still ours."""
@@ -117,6 +120,9 @@ class SqlDeliveryQueue:
 
     async def next_due(self) -> Mapping[Lane, int]:
         """Return when the earliest queued delivery of each lane is due."""
-        async with self._database.reader() as connection:
+
+        async def read(connection: AsyncConnection) -> dict[Lane, int]:
             rows = await connection.execute(next_due)
             return {Lane(Channel(row.channel), Priority(row.priority)): row.due_at for row in rows}
+
+        return await self._database.read(read)

@@ -50,9 +50,12 @@ class SqlDirectory:
     async def contact(self, tenant: str, user: str) -> Contact | None:
         """Read a contact."""
         wanted = select(users).where(users.c.tenant == tenant, users.c.user_id == user)
-        async with self._database.reader() as connection:
+
+        async def read(connection: AsyncConnection) -> Contact | None:
             row = (await connection.execute(wanted)).one_or_none()
-        return None if row is None else contact_of(row)
+            return None if row is None else contact_of(row)
+
+        return await self._database.read(read)
 
     async def add_device(self, tenant: str, device: Device) -> Device:
         """Store a device; the same kind and token again moves it to this user and keeps its id and age."""
@@ -82,8 +85,11 @@ class SqlDirectory:
             .where(devices.c.tenant == tenant, devices.c.user_id == user)
             .order_by(devices.c.created_at, devices.c.id)
         )
-        async with self._database.reader() as connection:
+
+        async def read(connection: AsyncConnection) -> list[Device]:
             return [device_of(row) for row in await connection.execute(wanted)]
+
+        return await self._database.read(read)
 
     async def remove_device(self, tenant: str, user: str, device: UUID) -> bool:
         """Delete a device of this user; False if they have no such device."""

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from hub.core.errors import ConfigurationError
+from hub.core.errors import ConfigurationError, DataError
 from hub.store import identity
 from hub.store.failures import CommitUnknown, Conflict, Disconnected, Failure, classify, translated
 from hub.store.sqlite_file import SqliteFile
@@ -35,6 +35,8 @@ _CONNECT_TIMEOUT = 10
 _COMMAND_TIMEOUT = 60
 """Seconds."""
 _POOL = 10
+_ONLY_PROCESS = 0x62656C6C6F6E6C79
+"""The advisory lock of the only process: `bellonly` in ASCII (migrations have one of their own)."""
 _SERVER_SETTINGS = {"application_name": "bellwire"}
 
 logger = structlog.get_logger(__name__)
@@ -50,6 +52,9 @@ class Database:
         self._file = file
         self._cluster: str | None = None
         self._open_writes: set[asyncio.Task[object]] = set()
+        self._alone: AsyncConnection | None = None
+        """Holds the lock of the only process, see `stand_alone`."""
+        self._must_stand_alone = False
 
     @property
     def cluster(self) -> str:
@@ -67,8 +72,46 @@ class Database:
         """Learn `cluster` anew (a failover may have happened); leaves it alone while there are no tables."""
         if self._file is None:
             self._cluster = await self.write(identity.of_postgres)
+            if self._must_stand_alone:
+                await self.stand_alone()
         elif self._cluster is None:
             self._cluster = await self.write(self._file.identify)
+
+    async def stand_alone(self) -> None:
+        """Be the only process that works on this database, as the in-process bus knows no other.
+
+        A SQLite file is locked anyway. Called again it takes the lock anew where its connection was lost.
+
+        Raises:
+            ConfigurationError: there is another process.
+            StoreUnavailable: the server cannot be reached.
+
+        """
+        if self._file is not None:
+            return
+        self._must_stand_alone = True
+        with translated():
+            if self._alone is not None:
+                try:
+                    await self._alone.execute(sa.text("SELECT 1"))
+                    await self._alone.commit()
+                except sa.exc.DBAPIError:
+                    await self._alone.invalidate()
+                    await self._alone.close()
+                    self._alone = None
+                else:
+                    return
+            connection = await self._writing.connect()
+            taken = (await connection.execute(sa.text(f"SELECT pg_try_advisory_lock({_ONLY_PROCESS})"))).scalar_one()
+            await connection.commit()  # the lock is the session's, not the transaction's
+            if taken:
+                self._alone = connection
+                return
+            await connection.close()
+        raise ConfigurationError(
+            "another Bellwire process works on this database. PostgreSQL with the in-process bus serves one process "
+            "only: stop the other, or set BELLWIRE_REDIS_URL for both"
+        )
 
     def reader(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a read-only snapshot; errors are those of `hub.core.errors`."""
@@ -139,7 +182,11 @@ class Database:
                 async with connect() as connection:
                     found = await lookup(connection) if unknown and lookup is not None else None
                     return await work(connection) if found is None else found
-            except (Conflict, Disconnected, CommitUnknown) as error:
+            except (Conflict, Disconnected, CommitUnknown, DataError) as error:
+                if isinstance(error, DataError) and not (unknown and lookup is not None):
+                    raise
+                # A DataError then: the COMMIT that was lost sight of came through after the look-up, and what it
+                # stored is in our way. The next look finds it.
                 unknown = unknown or isinstance(error, CommitUnknown)
                 logger.warning("transaction_repeated", attempt=attempt, cause=type(error.__cause__).__name__)
                 if attempt == _TRIES:
@@ -167,6 +214,10 @@ class Database:
                 await self.write(self._file.sign_off)
                 self._cluster = None
         finally:
+            if self._alone is not None:
+                await self._alone.invalidate()  # ends the session, and with it the lock
+                await self._alone.close()
+                self._alone = None
             await self._reading.dispose()
             await self._writing.dispose()
             if self._file is not None:

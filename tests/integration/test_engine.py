@@ -303,3 +303,29 @@ class TestClock:
         assert clock.now() == before
         await clock.sync()
         assert clock.now() >= before
+
+
+async def test_a_second_process_that_must_stand_alone_is_refused(postgres_url: str) -> None:
+    async with await open_database(postgres_url) as first:
+        await first.stand_alone()
+        async with await open_database(postgres_url) as second:
+            with pytest.raises(ConfigurationError, match="BELLWIRE_REDIS_URL"):
+                await second.stand_alone()
+        await first.identify()  # holds on to it
+    async with await open_database(postgres_url) as third:
+        await third.stand_alone()
+
+
+async def test_the_lock_of_the_only_process_is_taken_again_after_a_lost_connection(postgres_url: str) -> None:
+    async with await open_database(postgres_url) as first, await open_database(postgres_url) as second:
+        await first.stand_alone()
+        async with second.writer() as connection:
+            await connection.execute(
+                sa.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+                    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
+            )
+        await first.identify()
+        with pytest.raises(ConfigurationError):
+            await second.stand_alone()

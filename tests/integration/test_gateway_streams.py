@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -239,6 +240,23 @@ async def test_a_poll_without_news_ends_empty_after_its_timeout(node: Node) -> N
     cursor = (await poll(node))["cursor"]
     answer = await poll(node, cursor=cursor, timeout=0)
     assert (kinds(answer), answer["cursor"]) == (["ready"], cursor)
+
+
+async def test_a_change_at_the_moment_when_a_poll_ends_is_in_its_answer(node: Node) -> None:
+    cursor = (await poll(node))["cursor"]
+    waiting = asyncio.create_task(poll(node, cursor=cursor, timeout=1))
+    await settled(lambda: node.gateway.connections == 1)
+    (connection,) = node.gateway._connections
+    await settled(lambda: connection.session.cursor is not None)
+    seen = connection.session.cursor
+    assert seen is not None
+    frame = b'{"type":"item"}'
+    loop = asyncio.get_running_loop()
+    # A busy loop finds both timers expired in one turn: the change comes first, then patience ends.
+    loop.call_later(0.5, lambda: node.gateway.on_change(ADA, LiveChange(seen.epoch, seen.version + 1, "item", frame)))
+    loop.call_later(0.4, time.sleep, 1)
+    answer = await waiting
+    assert ("item" in kinds(answer)) is (answer["cursor"] != cursor)
 
 
 async def test_a_poll_with_a_garbage_cursor_answers_at_once(node: Node) -> None:

@@ -300,6 +300,31 @@ async def test_stopping_waits_for_the_send_under_way(world: World) -> None:
     assert await world.states(notification) == ["sent"]
 
 
+async def test_stopping_waits_for_a_send_that_was_just_being_claimed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notification = await world.publish({"channel": "email", "after": 0})
+    claim = world.queue.claim
+    claiming, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any) -> Any:
+        claiming.set()
+        await go_on.wait()
+        return await claim(*arguments)
+
+    monkeypatch.setattr(world.queue, "claim", slow)
+    world.email.block = release = asyncio.Event()
+    async with running(world.worker()) as worker:
+        await claiming.wait()
+        worker.stop()
+        await asyncio.sleep(0)  # it has begun to stop
+        go_on.set()
+        await world.email.called.wait()
+        asyncio.get_running_loop().call_later(0.05, release.set)
+    assert await world.states(notification) == ["sent"]
+    assert len(world.email.calls) == 1
+
+
 async def test_timers_are_applied(world: World) -> None:
     notification = await world.publish({"channel": "email", "after": "1h"}, expires_at="2027-01-15T08:01:00Z")
     rounds: list[int] = []

@@ -1,0 +1,87 @@
+"""Use cases while parts fail in the middle of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub import service
+from hub.bus.memory import MemoryBus, MemoryPresence
+from hub.core import wire
+from hub.core.errors import StoreUnavailable
+from hub.core.model import InboxKey, MarkAction, Selection
+from hub.service import Hub
+from hub.store.directory import SqlDirectory
+from hub.store.engine import open_database
+from hub.store.failures import CommitUnknown
+from hub.store.inbox import SqlInboxStore
+from hub.store.tickets import SqlTicketStore
+from tests.support.clock import START, ManualClock
+from tests.support.inboxes import ADA, publication
+
+
+class Forgetful(SqlInboxStore):
+    """The database goes away between a commit and the tidying after it."""
+
+    async def settle_wakeups(self, ids: object) -> None:
+        raise StoreUnavailable("away")
+
+
+async def test_what_is_committed_and_told_does_not_fail_for_its_tidying(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_SETTLE_BATCH", 1)
+    async with await open_database(sqlite_url) as database:
+        hub = Hub(
+            inbox=Forgetful(database),
+            directory=SqlDirectory(database),
+            tickets=SqlTicketStore(database),
+            bus=MemoryBus(),
+            presence=MemoryPresence(),
+            clock=ManualClock(),
+        )
+        outcome = await hub.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
+        assert msgspec.json.decode(outcome.body)["recipients"] == 1
+        marked = await hub.mark(InboxKey("default", "ada"), MarkAction.READ, Selection(all=True))
+        assert marked.out.changed == 1
+
+
+async def test_a_commit_that_comes_through_late_is_found(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is lost during COMMIT, and the server goes on committing (it waits for a standby, say)."""
+    async with await open_database(postgres_url) as database, await open_database(postgres_url) as lost:
+        writer = database.writer
+        go_on = asyncio.Event()
+        late: list[asyncio.Task[None]] = []
+
+        @asynccontextmanager
+        async def first_is_lost() -> AsyncIterator[AsyncConnection]:
+            if late:
+                asyncio.get_running_loop().call_later(0.2, go_on.set)
+                async with writer() as connection:
+                    yield connection
+                return
+            handed: asyncio.Future[AsyncConnection] = asyncio.get_running_loop().create_future()
+            used = asyncio.Event()
+
+            async def commit_late() -> None:
+                async with lost.writer() as connection:
+                    handed.set_result(connection)
+                    await used.wait()
+                    await go_on.wait()
+
+            late.append(asyncio.create_task(commit_late()))
+            yield await handed
+            used.set()
+            raise CommitUnknown("lost")
+
+        monkeypatch.setattr(database, "writer", first_is_lost)
+        stored = publication("ada", plan=())
+        published = await SqlInboxStore(database).publish(stored, START)
+        assert published.id == stored.content.id
+        await asyncio.gather(*late)
+        assert (await SqlInboxStore(lost).head(ADA)).counts.unread == 1
