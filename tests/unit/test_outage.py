@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hub.bus import outage
 from hub.bus.outage import HOLD_OFF, LONGEST_HOLD_OFF, Outage
 
 
 def test_the_hold_off_grows_to_a_limit_and_begins_anew_once_it_worked(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(outage.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     away = Outage("publishing", "127.0.0.1:6379")
     lengths = []
     for _ in range(7):
