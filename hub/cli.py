@@ -152,6 +152,7 @@ def main() -> None:
 def _settings(**overrides: object) -> Settings:
     """Read the settings from the environment, and what was said on the command line over them."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from hub.logs import configure_logging
 
@@ -166,6 +167,8 @@ def _settings(**overrides: object) -> Settings:
             for problem in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError(problems) from None
+    except SettingsError as error:  # says which setting is not JSON, and not what is in it
+        raise ConfigurationError(f"{error}; BELLWIRE_TENANTS has to be JSON") from None
     configure_logging(settings)
     return settings
 

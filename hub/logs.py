@@ -14,8 +14,13 @@ def configure_logging(settings: Settings) -> None:
     """Send our events and the libraries' warnings to standard error."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    colors = sys.stderr.isatty()
+    # structlog's own default shows the locals of every frame, and those could hold tokens.
+    traceback = structlog.dev.RichTracebackFormatter(show_locals=False) if colors else structlog.dev.plain_traceback
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=traceback)
+        if console
+        else structlog.processors.JSONRenderer()
     )
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -32,7 +37,6 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     formatting: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if not console:
-        # Locals stay out of tracebacks: they could hold tokens.
         formatting.append(structlog.processors.format_exc_info)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*formatting, renderer])

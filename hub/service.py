@@ -41,7 +41,7 @@ from hub.core.views import (
     rfc3339,
     rfc3339_or_none,
 )
-from hub.ports import Bus, Clock, Directory, InboxStore, Presence, TicketStore
+from hub.ports import Bus, Clock, Directory, Identity, InboxStore, Presence, TicketStore
 
 TICKET_LIFETIME = 30_000
 """Milliseconds for which a ticket can be used, once."""
@@ -229,15 +229,16 @@ class Hub:
         """Read where many inboxes are, in one query."""
         return await self._inbox.versions(keys)
 
-    async def issue_ticket(self, key: InboxKey) -> wire.TicketOut:
+    async def issue_ticket(self, identity: Identity) -> wire.TicketOut:
         """Make a single-use ticket for a client that cannot send headers."""
-        ticket = random_token()
-        expires_at = self.clock.now() + TICKET_LIFETIME
-        await self._tickets.put_ticket(_ticket_digest(ticket), key, expires_at)
+        # Until when its token is good stands in the ticket: the digest is of the whole, so it cannot be changed.
+        ticket = f"{random_token()}.{identity.expires_at}"
+        expires_at = min(self.clock.now() + TICKET_LIFETIME, identity.expires_at)
+        await self._tickets.put_ticket(_ticket_digest(ticket), identity.key, expires_at)
         return wire.TicketOut(ticket=ticket, expires_at=rfc3339(expires_at))
 
-    async def redeem_ticket(self, ticket: str) -> InboxKey:
-        """Take a ticket.
+    async def redeem_ticket(self, ticket: str) -> Identity:
+        """Take a ticket; what it opens lasts no longer than the token that bought it.
 
         Raises:
             Unauthenticated: unknown, spent or expired.
@@ -246,7 +247,7 @@ class Hub:
         key = await self._tickets.take_ticket(_ticket_digest(ticket), self.clock.now())
         if key is None:
             raise Unauthenticated("the ticket is unknown, spent or expired; buy a new one with POST /v1/tickets")
-        return key
+        return Identity(key, int(ticket.rpartition(".")[2]))
 
     async def presence(self, key: InboxKey) -> wire.PresenceOut:
         """Tell whether a user is connected and looking."""

@@ -15,6 +15,7 @@ import uvicorn
 from hub.app import Node, StartBackground, open_node
 from hub.core.errors import ConfigurationError
 from hub.credentials import load_credentials
+from hub.gateway.bounded_http import BoundedHttpProtocol
 from hub.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -74,6 +75,7 @@ async def serve(settings: Settings, background: StartBackground | None = None) -
             node.app,
             host=settings.host,
             port=settings.port,
+            http=BoundedHttpProtocol,
             ws="websockets-sansio",
             ws_max_size=64 * 1024,  # the session refuses frames beyond 32 KiB itself, with an `error` frame
             ws_per_message_deflate=False,  # 30 kB a connection

@@ -24,5 +24,5 @@ class Tickets:
 
     async def issue(self, request: Request) -> Response:
         """Exchange a user's token for a ticket. The request has no body; one that is sent is not read."""
-        key = self._guard.require_user(request)
-        return json_response(await self._hub.issue_ticket(key), status=201)
+        identity = self._guard.identity(request)
+        return json_response(await self._hub.issue_ticket(identity), status=201)

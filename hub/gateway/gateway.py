@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ class Limits:
     connections: int = 20_000
     strangers: int = 1_000
     """Sockets that have not said who they are."""
+    strangers_per_address: int = 200
+    """How many of those may come from one address: with 1,000 of them one address would lock out everybody else."""
     per_user: int = 100
     outbox_bytes: int = OUTBOX_BYTES
     reconcile_interval: float = 30.0
@@ -79,7 +82,9 @@ class Gateway:
         self._attendance = Attendance(presence, hub.clock, presence_interval)
         self._reads = Reads(hub, self._registry, self._tasks)
         self._connections: set[Connection] = set()
-        self._strangers: set[Connection] = set()
+        self._strangers: dict[Connection, str | None] = {}
+        """Who is not registered yet, and from where; None if the transport has checked who it is."""
+        self._origins: Counter[str] = Counter()
         self._empty = asyncio.Event()
         self._gap = asyncio.Event()
 
@@ -129,19 +134,38 @@ class Gateway:
         """Whether no more connections are taken."""
         return self.draining or len(self._connections) >= self.limits.connections
 
-    def open(self, name: str | None = None, *, known: bool = False) -> Connection:
+    def open(self, name: str | None = None, *, known: bool = False, origin: str = "") -> Connection:
         """Make a connection; `disconnect` it whatever happens. When there is no room it is sent elsewhere at once.
 
-        `known`: the transport has checked who it is, and calls `connect` next.
+        `known`: the transport has checked who it is, and calls `connect` next. Else `origin` is where it comes from.
         """
         jitter = random.random()  # noqa: S311 - not for secrecy: pings must not come in step
         session = Session(name or connection_id(), self.monotonic(), jitter=jitter)
         connection = Connection(self, session, self.limits.outbox_bytes)
-        if self.full or (not known and len(self._strangers) >= self.limits.strangers):
+        if self.full or (not known and self._crowded(origin)):
             connection.drain(_pick(self.limits.comeback_spread))
+        else:  # who is sent away takes nobody's place
+            self._strangers[connection] = None if known else origin
+            if not known:
+                self._origins[origin] += 1
         self._connections.add(connection)
-        self._strangers.add(connection)
         return connection
+
+    def _crowded(self, origin: str) -> bool:
+        return (
+            len(self._strangers) >= self.limits.strangers or self._origins[origin] >= self.limits.strangers_per_address
+        )
+
+    def _no_stranger(self, connection: Connection) -> bool:
+        """Count a connection among the strangers no more; False if it was none."""
+        if connection not in self._strangers:
+            return False
+        origin = self._strangers.pop(connection)
+        if origin is not None:
+            self._origins[origin] -= 1
+            if not self._origins[origin]:
+                del self._origins[origin]
+        return True
 
     def disconnect(self, connection: Connection, *, fade: bool = False) -> None:
         """Forget a connection, and everything it caused. Idempotent.
@@ -151,7 +175,7 @@ class Gateway:
         if connection not in self._connections:
             return
         self._connections.discard(connection)
-        self._strangers.discard(connection)
+        self._no_stranger(connection)
         self._attendance.leave(connection, fade=fade)
         key = connection.session.key
         if key is not None:
@@ -196,8 +220,7 @@ class Gateway:
         key = connection.session.key
         if key is None or connection not in self._connections:
             return
-        if connection in self._strangers:
-            self._strangers.discard(connection)
+        if self._no_stranger(connection):
             if len(self._registry.connections(key)) >= self.limits.per_user:
                 connection.fail("too_many", "this user has too many connections", CloseCode.TOO_MANY)
                 return

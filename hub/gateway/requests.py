@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 
 from starlette.requests import HTTPConnection
@@ -10,9 +11,6 @@ from hub.core.errors import InvalidRequest
 from hub.core.model import Attention
 from hub.gateway.gateway import Gateway
 from hub.ports import Identity
-
-TICKET_SESSION_MS = 3_600_000
-"""How long a connection opened by a ticket may live: the ticket does not say until when its token was good."""
 
 
 def by_header(gateway: Gateway, request: HTTPConnection) -> Identity:
@@ -35,8 +33,7 @@ async def by_header_or_ticket(gateway: Gateway, request: HTTPConnection, query: 
     """
     if "ticket" not in query or "authorization" in request.headers:
         return by_header(gateway, request)
-    key = await gateway.hub.redeem_ticket(query["ticket"])
-    return Identity(key, gateway.monotonic() + TICKET_SESSION_MS)
+    return gateway.by_session_clock(await gateway.hub.redeem_ticket(query["ticket"]))
 
 
 def attention_of(query: Mapping[str, str]) -> Attention:
@@ -50,3 +47,17 @@ def attention_of(query: Mapping[str, str]) -> Attention:
     if state not in {"active", "away"}:
         raise InvalidRequest("must be active or away", pointer="state")
     return Attention(state)
+
+
+def origin_of(request: HTTPConnection) -> str:
+    """Tell where a request comes from: an IPv4 address, or the /64 that an IPv6 user has to themselves."""
+    host = "" if request.client is None else request.client.host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host  # a socket of this machine, or a name that a proxy gave
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))

@@ -11,7 +11,7 @@ from hub.core.errors import Forbidden, InvalidRequest, Unauthenticated
 from hub.core.frames import CloseCode
 from hub.gateway.connection import Connection
 from hub.gateway.gateway import Gateway
-from hub.gateway.requests import attention_of, by_header
+from hub.gateway.requests import attention_of, by_header, origin_of
 from hub.http.queries import read_query
 
 FAREWELL_SECONDS = 1.0
@@ -24,7 +24,7 @@ async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
     Refusals come after the handshake, as an `error` frame and a close code: browsers hide anything before it.
     """
     await socket.accept()
-    connection = gateway.open(known="authorization" in socket.headers)
+    connection = gateway.open(known="authorization" in socket.headers, origin=origin_of(socket))
     try:
         _greet(gateway, socket, connection)
         await _pump(gateway, socket, connection)

@@ -249,9 +249,15 @@ def _postgres(url: str) -> Database:
 
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
         # asyncpg reads the URL itself: it knows libpq's parameters, which SQLAlchemy's dialect does not.
-        return await asyncpg.connect(
-            url, timeout=_CONNECT_TIMEOUT, command_timeout=_COMMAND_TIMEOUT, server_settings=_SERVER_SETTINGS
-        )
+        try:
+            return await asyncpg.connect(
+                url, timeout=_CONNECT_TIMEOUT, command_timeout=_COMMAND_TIMEOUT, server_settings=_SERVER_SETTINGS
+            )
+        except ValueError:
+            # `from None`: the original's text quotes what it took for the port, often a piece of the password.
+            raise ConfigurationError(
+                "the database's URL cannot be understood; in a password, write @ : / # ? % as %40 %3A %2F %23 %3F %25"
+            ) from None
 
     engine = create_async_engine(
         "postgresql+asyncpg://",

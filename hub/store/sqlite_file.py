@@ -33,6 +33,9 @@ class SqliteFile:
         self._marker_path = path.with_name(path.name + ".epoch")
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _lock(path) if exclusive else None
+        # Made here, and not by SQLite, to be its owner's alone; the WAL gets the same mode from it. A file that is
+        # there keeps the mode that somebody gave it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         """Make the writer, which is one connection, and the readers."""

@@ -299,7 +299,8 @@ async def test_a_ticket_lets_its_user_in_once(client: httpx2.AsyncClient, api: A
     assert answer.status_code == 201
     out = answer.json()
     assert out["expires_at"] == rfc3339(api.clock.now() + 30_000)
-    assert await api.hub.redeem_ticket(out["ticket"]) == InboxKey("default", "ada")
+    token = client.headers["authorization"].removeprefix("Bearer ")
+    assert await api.hub.redeem_ticket(out["ticket"]) == api.keyring.user(token, api.clock.now())
     with pytest.raises(Unauthenticated):
         await api.hub.redeem_ticket(out["ticket"])
 

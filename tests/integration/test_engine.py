@@ -22,6 +22,7 @@ from hub.store.clock import DatabaseClock
 from hub.store.engine import Database, open_database, sqlite_path
 from hub.store.failures import CommitUnknown
 from hub.store.inbox import SqlInboxStore
+from hub.store.migrate import migrate
 from hub.store.tables import meta
 from tests.support.clock import START
 from tests.support.inboxes import ADA, check_inbox, fill, publication
@@ -329,3 +330,37 @@ async def test_the_lock_of_the_only_process_is_taken_again_after_a_lost_connecti
         await first.identify()
         with pytest.raises(ConfigurationError):
             await second.stand_alone()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:sesame#1@127.0.0.1:1/db",
+        "postgresql://u:sesame/1@127.0.0.1:1/db",
+        "postgresql://u:sesame@127.0.0.1:port/db",
+        "postgresql://u:sesame@[::1/db",
+        "postgresql://u:sesame@127.0.0.1:1/db?sslmode=some",
+    ],
+)
+async def test_a_url_that_cannot_be_read_is_told_without_quoting_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be understood") as refused:
+        await open_database(url)
+    assert "sesame" not in str(refused.value)
+    assert refused.value.__suppress_context__, "the driver's own words quote the URL"
+
+
+async def test_a_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'bellwire.db'}"
+    mask = os.umask(0o022)
+    try:
+        await migrate(url)
+        async with await open_database(url):
+            open_to_others = _open_to_others(tmp_path)
+    finally:
+        os.umask(mask)
+    assert open_to_others == ["bellwire.db.epoch"], "and that is a random mark"
+
+
+def _open_to_others(directory: Path) -> list[str]:
+    assert (directory / "bellwire.db-wal").exists()
+    return [file.name for file in directory.iterdir() if file.stat().st_mode & 0o077]

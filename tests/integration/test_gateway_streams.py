@@ -19,8 +19,9 @@ from hub.core.errors import StoreUnavailable
 from hub.core.model import MarkAction, Selection
 from hub.core.wire import LiveChange, PresenceIn
 from hub.gateway.gateway import Gateway, Limits
+from hub.keyring import LEEWAY_MS
 from tests.support.listener import PATIENCE
-from tests.support.live import ADA, GRACE, Bus, Node, open_node, settled
+from tests.support.live import ADA, GRACE, HOUR, Bus, Node, open_node, settled
 
 
 @pytest.fixture
@@ -109,8 +110,31 @@ async def test_a_garbage_cursor_is_a_resync(node: Node) -> None:
         await events.expect("ready")
 
 
+async def buy_ticket(node: Node, ttl: int = HOUR) -> str:
+    now = node.clock.now()
+    return (await node.hub.issue_ticket(node.keyring.user(node.token(GRACE, ttl), now))).ticket
+
+
+async def test_what_a_ticket_opens_ends_with_the_token_that_bought_it(node: Node) -> None:
+    async with stream(node, f"?ticket={await buy_ticket(node, 90_000)}", {}) as events:
+        await events.expect("ready")
+        [connection] = node.gateway._connections
+        deadline = connection.session._expires_at
+        assert deadline is not None
+        assert deadline - node.gateway.monotonic() <= 90_000 + LEEWAY_MS
+        connection.session.tick(deadline)
+        connection.tick()
+        assert (await events.expect("error"))["code"] == "token_expired"
+
+
+@pytest.mark.parametrize("tampered", ["{}0", "{}", "{}.9999999999999"])
+async def test_a_ticket_cannot_be_made_to_last(node: Node, tampered: str) -> None:
+    ticket = tampered.format((await buy_ticket(node)).rpartition(".")[0])
+    assert await problem(node, f"/v1/sse?ticket={ticket}", {}) == (401, "unauthenticated")
+
+
 async def test_a_ticket_opens_one_stream_only(node: Node) -> None:
-    ticket = (await node.hub.issue_ticket(GRACE)).ticket
+    ticket = await buy_ticket(node)
     async with stream(node, f"?ticket={ticket}", {}) as events:
         assert (await events.expect("ready"))["user"] == "grace"
     assert await problem(node, f"/v1/sse?ticket={ticket}", {}) == (401, "unauthenticated")

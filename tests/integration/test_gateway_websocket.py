@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from uuid import UUID
 
 import pytest
+from starlette.requests import HTTPConnection
 from websockets.asyncio.client import connect
 
 from hub.bus.memory import Switchboard
@@ -16,6 +18,7 @@ from hub.core.errors import StoreUnavailable
 from hub.core.model import InboxKey, MarkAction, Selection
 from hub.gateway import websocket
 from hub.gateway.gateway import Limits
+from hub.gateway.requests import origin_of
 from hub.service import Acknowledged
 from tests.support.live import ADA, GRACE, Node, Socket, open_node, settled
 
@@ -374,6 +377,37 @@ async def test_a_full_node_sends_clients_elsewhere(sqlite_url: str) -> None:
     ):
         assert (await client.expect("reconnect"))["after_ms"] >= 0
         assert await client.closed() == 4000
+
+
+async def test_one_address_cannot_take_all_the_room_for_strangers(sqlite_url: str) -> None:
+    async with open_node(sqlite_url, limits=Limits(strangers=3, strangers_per_address=2)) as node:
+        gateway = node.gateway
+        waiting = [gateway.open(origin="192.0.2.1") for _ in range(2)]
+        refused = [gateway.open(origin="192.0.2.1") for _ in range(5)]
+        assert [connection.ended for connection in waiting + refused] == [False] * 2 + [True] * 5
+        other = gateway.open(origin="192.0.2.2")
+        assert not other.ended, "those who were sent away take nobody's place"
+        assert gateway.open(origin="192.0.2.3").ended, "the limit for all of them stands"
+        waiting[0].text(json.dumps({"type": "connect", "token": node.token()}))
+        assert not gateway.open(origin="192.0.2.1").ended, "who has said who they are makes room"
+        for connection in [*gateway._connections]:
+            gateway.disconnect(connection)
+        assert not gateway._strangers
+        assert not gateway._origins
+
+
+@pytest.mark.parametrize(
+    ("client", "origin"),
+    [
+        (("192.0.2.1", 1), "192.0.2.1"),
+        (("2001:db8:1:2:3:4:5:6", 1), "2001:db8:1:2::/64"),
+        (("::ffff:192.0.2.1", 1), "192.0.2.1"),
+        (("somewhere", 1), "somewhere"),
+        (None, ""),
+    ],
+)
+def test_an_origin_is_an_address_or_an_ipv6_network(client: tuple[str, int] | None, origin: str) -> None:
+    assert origin_of(HTTPConnection({"type": "websocket", "client": client, "headers": []})) == origin
 
 
 async def test_strangers_are_limited_but_not_those_who_are_known(sqlite_url: str) -> None:

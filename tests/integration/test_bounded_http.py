@@ -1,0 +1,105 @@
+"""What strangers can make the HTTP server hold: bounded, whatever they send or leave out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import connect
+
+from hub.gateway.bounded_http import BoundedHttpProtocol
+from tests.support.listener import PATIENCE
+from tests.support.live import settled
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+class Impatient(BoundedHttpProtocol):
+    head_timeout = 0.05
+
+
+async def _count(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def _greet(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("hello")
+    await socket.close()
+
+
+@asynccontextmanager
+async def serving(protocol: type[BoundedHttpProtocol]) -> AsyncIterator[int]:
+    app = Starlette(routes=[Route("/", _count, methods=["GET", "POST"]), WebSocketRoute("/ws", _greet)])
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http=protocol, ws="websockets-sansio", lifespan="off", log_config=None)
+    )
+    running = asyncio.create_task(server._serve())
+    try:
+        await settled(lambda: server.started)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def exchange(port: int, pieces: Iterable[bytes]) -> bytes:
+    """Send until the server hangs up or there is no more, then read until it hangs up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            try:
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                return await reader.read()
+            except ConnectionError:
+                return b"hung up"
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [HEAD + b"A: ", *[b"a" * 65_536] * 64],
+        [HEAD, *[b"a: b\r\n" * 10_000] * 64],
+        [b"GET /", *[b"a" * 65_536] * 64],
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: ", *[b"a" * 65_536] * 64],
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", *[b"a" * 65_536] * 64],
+    ],
+    ids=["header", "headers", "path", "trailer", "chunk extension"],
+)
+async def test_what_is_not_a_body_is_bounded(pieces: list[bytes]) -> None:
+    async with serving(BoundedHttpProtocol) as port:
+        answer = await exchange(port, pieces)
+        assert answer == b"hung up" or b" 431 " in answer or b" 400 " in answer
+
+
+async def test_large_bodies_and_many_requests_pass() -> None:
+    async with serving(BoundedHttpProtocol) as port:
+        size = 3_000_000
+        one = HEAD + b"Content-Length: %d\r\n\r\n" % size
+        chunked = HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        chunks = [b"1\r\na\r\n" * 10_000] * 20
+        answer = await exchange(port, [one, *[b"b" * 100_000] * 30, chunked, *chunks, b"0\r\n\r\n"])
+        assert [answer.count(b"\r\n\r\n%d" % count) for count in (size, 200_000)] == [1, 1]
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", HEAD, b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /"])
+async def test_a_head_that_does_not_end_ends_the_connection(begun: bytes) -> None:
+    async with serving(Impatient) as port:
+        await exchange(port, [begun])  # returns, because the server hangs up
+
+
+async def test_websockets_are_not_waited_for() -> None:
+    async with serving(Impatient) as port, connect(f"ws://127.0.0.1:{port}/ws", proxy=None) as socket:
+        assert await socket.recv() == "hello"
