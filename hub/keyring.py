@@ -61,7 +61,7 @@ class Keyring:
         """`audience` and `issuer`, when given, must stand in every token's `aud` and `iss`.
 
         Raises:
-            ConfigurationError: a weak or empty secret, or two tenants sharing a `kid` or an API key.
+            ConfigurationError: a weak or empty secret, or two tenants sharing a `kid`, an API key or a secret.
 
         """
         self._audience = audience
@@ -164,6 +164,11 @@ class Keyring:
             raise ConfigurationError(f"the tenant or `kid` {entry.kid!r} is there twice")
         if digest in self._publishers:
             raise ConfigurationError(f"the tenant {entry.tenant!r} has the same API key as another")
+        if any(hmac.compare_digest(verifier.key.key, secret) for verifier in self._verifiers.values()):
+            raise ConfigurationError(
+                f"the tenant {entry.tenant!r} has the same JWT secret as another: whoever signs for one could sign "
+                "for the other"
+            )
         # A JWK is bound to its algorithm, whatever a token's header says.
         key = PyJWK({"kty": "oct", "k": base64url_encode(secret).decode(), "alg": ALGORITHM})
         try:

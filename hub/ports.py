@@ -173,7 +173,10 @@ class Directory(Protocol):
         ...
 
     async def add_device(self, tenant: str, device: Device) -> Device:
-        """Store a device; the same kind and token again moves it to this user and keeps its id."""
+        """Store a device; the same kind and token again moves it to this user and keeps its id.
+
+        Beyond a bound, the user's oldest make room.
+        """
         ...
 
     async def devices(self, tenant: str, user: str) -> Sequence[Device]:

@@ -96,7 +96,7 @@ function curl(base, path, method, operation) {
   if (schemes.length) lines.unshift(`-H "Authorization: Bearer $${schemes[0] === "ApiKey" ? "BELLWIRE_API_KEY" : "TOKEN"}"`);
   if ("101" in operation.responses) {
     lines.push('-H "Connection: Upgrade" -H "Upgrade: websocket"');
-    lines.push('-H "Sec-WebSocket-Version: 13" -H "Sec-WebSocket-Key: SGVsbG8sIHdvcmxkIQ=="');
+    lines.push('-H "Sec-WebSocket-Version: 13" -H "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="');
   }
   const content = operation.requestBody?.content["application/json"];
   if (content) {

@@ -154,7 +154,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         Access.EITHER,
         {201: Answer("The device.", wire.DeviceOut)},
         "Open to the user's own token, so apps can call it themselves at every start: the same token keeps its id, "
-        "and moves here if it was another user's.",
+        "and moves here if it was another user's. Of a user's devices the newest 50 are kept.",
         (_USER,),
         wire.DeviceIn,
         {"token": "bk3RNwTe3H0:CI2k_HHwgIpoDKCIZvvDMExUdFQ3P1", "name": "Ada's phone"},

@@ -21,6 +21,10 @@ _change_contact = (
 )
 
 
+MAX_DEVICES = 50
+"""Devices of one user."""
+
+
 class SqlDirectory:
     """`Directory` in SQL."""
 
@@ -58,7 +62,11 @@ class SqlDirectory:
         return await self._database.read(read)
 
     async def add_device(self, tenant: str, device: Device) -> Device:
-        """Store a device; the same kind and token again moves it to this user and keeps its id and age."""
+        """Store a device; the same kind and token again moves it to this user and keeps its id and age.
+
+        Of a user's others the newest stay, `MAX_DEVICES` in all: apps register themselves, and every device is a
+        call to the provider for every push.
+        """
         insert = insert_on_conflict(self._database.dialect, devices).values(
             tenant=tenant,
             id=device.id,
@@ -73,8 +81,15 @@ class SqlDirectory:
             set_={"user_id": insert.excluded.user_id, "name": insert.excluded.name},
         ).returning(devices)
 
+        theirs = (devices.c.tenant == tenant, devices.c.user_id == device.user)
+        newest_first = (devices.c.created_at.desc(), devices.c.id.desc())
+
         async def add(connection: AsyncConnection) -> Device:
-            return device_of((await connection.execute(upsert)).one())
+            stored = device_of((await connection.execute(upsert)).one())
+            others = select(devices.c.id).where(*theirs, devices.c.id != stored.id)
+            too_old = others.order_by(*newest_first).offset(MAX_DEVICES - 1)
+            await connection.execute(delete(devices).where(*theirs, devices.c.id.in_(too_old)))
+            return stored
 
         return await self._database.write(add)
 

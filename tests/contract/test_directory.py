@@ -12,7 +12,7 @@ from sqlalchemy import select
 from hub.core.errors import DataError
 from hub.core.model import Contact, Device
 from hub.ports import Directory
-from hub.store.directory import SqlDirectory
+from hub.store.directory import MAX_DEVICES, SqlDirectory
 from hub.store.engine import Database
 from hub.store.tables import users
 from tests.support.clock import START
@@ -120,6 +120,21 @@ async def test_a_token_that_another_user_brings_moves_with_its_id(directory: Dir
     assert his == replace(hers, user="ben")
     assert await directory.devices("default", "ada") == []
     assert await directory.devices("default", "ben") == [his]
+
+
+async def test_the_oldest_devices_make_room(directory: Directory) -> None:
+    old = [
+        await directory.add_device("default", device(token=f"token-{n}", at=START + n)) for n in range(MAX_DEVICES + 2)
+    ]
+    bens = await directory.add_device("default", device("ben", "bens"))
+    theirs = await directory.add_device("other", device())
+
+    assert await directory.devices("default", "ada") == old[2:]
+
+    moved = await directory.add_device("default", device(token="bens", at=START + MAX_DEVICES))
+    assert moved == replace(bens, user="ada")
+    assert await directory.devices("default", "ada") == [moved, *old[3:]], "what was just brought stays, however old"
+    assert await directory.devices("other", "ada") == [theirs]
 
 
 async def test_a_token_brought_by_many_at_once_is_one_device(directory: Directory) -> None:

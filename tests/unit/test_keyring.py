@@ -321,6 +321,7 @@ def entry(tenant: str = "b", kid: str = "b", api_key: str = "key-b", secret: str
         (lambda: entry(api_key="ké"), "header"),
         (lambda: entry(api_key="a\nb"), "header"),
         (lambda: entry(api_key=API_KEY), "same API key"),
+        (lambda: entry(secret=ENTRIES[0].jwt_secret), "same JWT secret"),
         (lambda: entry(kid="default"), "twice"),
         (lambda: entry(tenant="default"), "twice"),
     ],
