@@ -55,7 +55,8 @@ class Settings(BaseSettings):
     chat_provider: str | None = None
     mail_from: str = "Bellwire <notifications@localhost>"
     smtp_url: SecretStr | None = None
-    """`smtp://user:password@host:port` (STARTTLS where offered), `smtps://…`; `?starttls=always|never`."""
+    """`smtp://user:password@host:port`, `smtps://…`; `?starttls=always|never` (always, where a password would travel;
+    else where offered)."""
     sendgrid_api_key: SecretStr | None = None
     sendgrid_host: str | None = None
     fcm_credentials: Path | None = None

@@ -58,7 +58,9 @@ class SmtpServer:
             raise ConfigurationError("BELLWIRE_SMTP_URL is not a URL") from None
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
             raise ConfigurationError("BELLWIRE_SMTP_URL must be smtp://host:port or smtps://host:port")
-        choice = parse_qs(parts.query, keep_blank_values=True).pop("starttls", ["offered"])[-1]
+        # A password does not leave the machine in the clear unless the operator says so.
+        usual = "always" if parts.password and not _is_loopback(parts.hostname) else "offered"
+        choice = parse_qs(parts.query, keep_blank_values=True).pop("starttls", [usual])[-1]
         if choice not in {"always", "never", "offered"}:
             raise ConfigurationError("BELLWIRE_SMTP_URL: starttls must be always or never")
         secure = parts.scheme == "smtps"
@@ -70,6 +72,10 @@ class SmtpServer:
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
         )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 class SmtpProvider:

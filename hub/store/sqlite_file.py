@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from hub.core.errors import ConfigurationError
 from hub.store.identity import fact, has_table, new_id, remember
@@ -18,6 +22,7 @@ _IDENTITY = "identity"
 _MARKER = "marker"
 _READERS = 4
 _BUSY_MS = 10_000
+_WAL_PAUSE_MS = 10
 
 
 class SqliteFile:
@@ -34,8 +39,9 @@ class SqliteFile:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _lock(path) if exclusive else None
         # Made here, and not by SQLite, to be its owner's alone; the WAL gets the same mode from it. A file that is
-        # there keeps the mode that somebody gave it.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # there is left alone: closing it would drop the locks that SQLite holds on it in this process.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         """Make the writer, which is one connection, and the readers."""
@@ -98,6 +104,24 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
+def _use_wal(cursor: Any) -> None:
+    """Switch the file to WAL, once for all; the switch needs the file for itself, and `busy_timeout` does not cover it.
+
+    Raises:
+        sqlite3.OperationalError: others did not let go of the file in 10 s.
+
+    """
+    for left in reversed(range(_BUSY_MS // _WAL_PAUSE_MS)):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if left == 0:
+                raise
+            await_only(asyncio.sleep(_WAL_PAUSE_MS / 1000))
+        else:
+            return
+
+
 def prepare_connections(engine: AsyncEngine, purpose: Literal["read", "write"]) -> None:
     """Set up every connection of an engine, and how its transactions begin."""
     begin = "BEGIN IMMEDIATE" if purpose == "write" else "BEGIN"
@@ -107,7 +131,7 @@ def prepare_connections(engine: AsyncEngine, purpose: Literal["read", "write"]) 
         connection.isolation_level = None  # the driver must not begin transactions on its own
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _use_wal(cursor)
         cursor.execute("PRAGMA synchronous = FULL")
         if purpose == "read":
             cursor.execute("PRAGMA query_only = ON")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fallback.providers.base import Surroundings, import_extra
+from fallback.providers.smtp import SmtpServer
 from fallback.registry import GROUP, ProviderRegistry
 from hub.core.errors import ConfigurationError
 from hub.core.mailbox import DevMailbox
@@ -111,3 +112,18 @@ def test_sdks_are_not_imported_unless_their_provider_is_chosen() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("url", "start_tls"),
+    [
+        ("smtp://mail.example.com", None),
+        ("smtp://user:password@mail.example.com:587", True),
+        ("smtp://user:password@127.0.0.1:2525", None),
+        ("smtp://user:password@mail.example.com?starttls=never", False),
+        ("smtp://mail.example.com?starttls=always", True),
+        ("smtps://user:password@mail.example.com", False),
+    ],
+)
+def test_a_password_does_not_travel_in_the_clear_unless_one_says_so(url: str, start_tls: bool | None) -> None:  # noqa: FBT001 - a parameter
+    assert SmtpServer.parse(url).start_tls is start_tls
