@@ -1,0 +1,41 @@
+"""axe finds nothing to complain of: the demo page in use and the reference, in both colour schemes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from tests.support.process import BellwireProcess
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def violations(page: Page) -> list[str]:
+    results = await Axe().run(page)
+    return [f"{found['id']}: {node['html']}" for found in results.response["violations"] for node in found["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_pages_are_accessible(
+    hub: BellwireProcess, browser: Browser, scheme: Literal["light", "dark"], width: int
+) -> None:
+    context = await browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = await context.new_page()
+    await page.goto(hub.url)
+    await page.get_by_role("button", name="Publish", exact=True).click()
+    bell = page.locator(".person[data-user=ada] notification-bell")
+    await expect(bell.locator(".badge")).to_be_visible(timeout=30_000)
+    assert await violations(page) == []
+    await bell.locator(".bell").click()
+    await expect(bell.locator("li").first).to_be_visible(timeout=30_000)
+    assert await violations(page) == []
+    await page.goto(f"{hub.url}/docs")
+    await expect(page.get_by_role("heading", name="Notifications").first).to_be_visible(timeout=30_000)
+    assert await violations(page) == []
+    await context.close()
