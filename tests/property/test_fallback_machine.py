@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections import Counter
 from typing import Any, ClassVar, Self
+from unittest.mock import patch
 from uuid import UUID
 
 import msgspec
@@ -112,6 +114,9 @@ class FallbackMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # Ids order what is due at the same time: with the same ones, the same steps have the same history.
+        self.ids = patch("secrets.randbits", random.Random(0).getrandbits)
+        self.ids.start()
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
         self.rungs: dict[tuple[UUID, str], Rung] = {}
@@ -294,6 +299,7 @@ class FallbackMachine(RuleBasedStateMachine):
         finally:
             self.run(self.database.close())
             self.runner.close()
+            self.ids.stop()
 
     def run_to_the_end(self) -> None:
         for _ in range(200):
