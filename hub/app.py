@@ -23,6 +23,7 @@ from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
 from hub.credentials import load_credentials
 from hub.gateway.gateway import Gateway
+from hub.gateway.limits import Limits
 from hub.gateway.routes import gateway_routes
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Presence
@@ -146,7 +147,8 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
     mailbox = DevMailbox()
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(settings))
-        gateway = Gateway(parts.hub, keyring, parts.bus, parts.presence)
+        limits = Limits.from_settings(settings)
+        gateway = Gateway(parts.hub, keyring, parts.bus, parts.presence, limits=limits)
         listeners: list[BusListener] = [gateway]
         await parts.bus.start(_Listeners(listeners))
         await gateway.start()

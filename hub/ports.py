@@ -312,14 +312,14 @@ class Bus(Protocol):
         """Tell every worker that something is due at `due_at`."""
         ...
 
-    async def subscribe(self, key: InboxKey) -> None:
+    async def subscribe(self, keys: Sequence[InboxKey]) -> None:
         """Return once changes of this inbox will be heard (the subscription is confirmed). Idempotent.
 
         While the bus is out of reach it returns after a short wait; `on_gap` follows when it is back.
         """
         ...
 
-    async def unsubscribe(self, key: InboxKey) -> None:
+    async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
         """Stop hearing of this inbox. Idempotent."""
         ...
 

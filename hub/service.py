@@ -225,6 +225,10 @@ class Hub:
             return Changes(await self._inbox.head(key))
         return await self._inbox.changes(key, after, RESUME_LIMIT)
 
+    async def catch_up(self, wanted: Sequence[tuple[InboxKey, Cursor | None]]) -> Sequence[Changes]:
+        """STUB."""
+        return [await self.resume(key, after) for key, after in wanted]
+
     async def versions(self, keys: Sequence[InboxKey]) -> Mapping[InboxKey, Cursor]:
         """Read where many inboxes are, in one query."""
         return await self._inbox.versions(keys)

@@ -15,7 +15,7 @@ import uvicorn
 from hub.app import Node, StartBackground, open_node
 from hub.core.errors import ConfigurationError
 from hub.credentials import load_credentials
-from hub.gateway.bounded_http import BoundedHttpProtocol
+from hub.gateway.detaching import DetachableHttp, DetachableWebSocket
 from hub.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -24,8 +24,9 @@ GRACE = 10
 """Seconds that requests under way have to end once the node is drained."""
 
 
-SILENCE = 45_000
-"""Milliseconds that what was written may stay unread before the connection is broken off."""
+SILENCE = 30_000
+"""Milliseconds that what was written may stay unread before the connection is broken off. With a ping every 25 s, a
+peer that vanished without a word is gone within 55."""
 
 
 class NodeServer(uvicorn.Server):
@@ -75,8 +76,8 @@ async def serve(settings: Settings, background: StartBackground | None = None) -
             node.app,
             host=settings.host,
             port=settings.port,
-            http=BoundedHttpProtocol,
-            ws="websockets-sansio",
+            http=DetachableHttp,
+            ws=DetachableWebSocket,
             ws_max_size=64 * 1024,  # the session refuses frames beyond 32 KiB itself, with an `error` frame
             ws_per_message_deflate=False,  # 30 kB a connection
             lifespan="off",

@@ -45,6 +45,23 @@ class Settings(BaseSettings):
     worker: bool = True
     """Run the fallback worker inside `serve`."""
 
+    connections: int = Field(default=20_000, ge=1)
+    """Live connections that this node takes; mind the limit of open files."""
+    per_user_connections: int = Field(default=100, ge=1)
+    """Live connections of one user on this node."""
+    max_strangers: int = Field(default=1_000, ge=1)
+    """Sockets that have not said who they are yet."""
+    strangers_per_address: int = Field(default=200, ge=1)
+    """How many of those may come from one address."""
+    outbox_bytes: int = Field(default=256 * 1024, ge=4096)
+    """Bytes that may wait for a slow client; beyond them it is cut off, and resumes from the inbox."""
+    admission_rate: float = Field(default=500, ge=0)
+    """Live connections accepted per second; the others are told to come back (503). 0: all that come."""
+    admission_burst: int = Field(default=1_000, ge=1)
+    """Live connections accepted at once after a quiet while."""
+    drain_timeout: float = Field(default=10, ge=0)
+    """Seconds that live clients have to leave when the node stops."""
+
     lease_seconds: float = Field(default=30, ge=1, le=3600)
     """How long a worker's claim outlives it: what a vanished worker held is sent by another after that."""
 

@@ -79,17 +79,18 @@ class RedisBus:
         """Tell every worker that something is due at `due_at`."""
         await self._publisher.publish([(_DUE, b"%d" % due_at)])
 
-    async def subscribe(self, key: InboxKey) -> None:
+    async def subscribe(self, keys: Sequence[InboxKey]) -> None:
         """Return once changes of this inbox will be heard, or after a short wait while Redis is away."""
-        channel = channel_of(key)
-        self._keys[channel] = key
-        await self._subscriber.subscribe(channel, self._confirm_within)
+        for key in keys:
+            self._keys[channel_of(key)] = key
+        await asyncio.gather(*(self._subscriber.subscribe(channel_of(key), self._confirm_within) for key in keys))
 
-    async def unsubscribe(self, key: InboxKey) -> None:
+    async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
         """Stop hearing of this inbox, at once; the server is told in its own time."""
-        channel = channel_of(key)
-        self._keys.pop(channel, None)
-        self._subscriber.subscriptions.remove(channel)
+        for key in keys:
+            channel = channel_of(key)
+            self._keys.pop(channel, None)
+            self._subscriber.subscriptions.remove(channel)
 
     async def healthy(self) -> bool:
         """Tell whether Redis answers now, and (once started) whether it is being listened to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hub.core.cursor import Cursor
-from hub.core.frames import CloseCode, Outgoing
+from hub.core.frames import Outgoing
 from hub.core.model import Attention, MarkAction, Selection
 
 
@@ -18,12 +18,13 @@ class Send(msgspec.Struct, frozen=True, gc=False):
 class Close(msgspec.Struct, frozen=True):
     """Send what is queued, then close. Always the last effect."""
 
-    code: CloseCode
+    code: int
+    """A `CloseCode`, or one of RFC 6455 where the client broke that."""
     reason: str
 
 
 class Authenticate(msgspec.Struct, frozen=True):
-    """Verify this token, then call `verified` or `refused`."""
+    """Verify this token, then call `verified` (`renewed` if the session has a key) or `refused`."""
 
     token: str
 

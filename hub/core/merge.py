@@ -25,7 +25,7 @@ class Merge:
     A read must start after `begin_read`, so that it sees everything that was pushed before.
     """
 
-    __slots__ = ("_held", "_told", "deadline", "epoch", "reading", "version", "wants_read")
+    __slots__ = ("_told", "deadline", "epoch", "reading", "version", "waiting", "wants_read")
 
     def __init__(self) -> None:
         self.epoch = ""
@@ -36,7 +36,8 @@ class Merge:
         """The gap will not close by itself: call `begin_read` and read the database."""
         self.deadline: int | None = None
         """When to call `expire`."""
-        self._held: dict[int, LiveChange] = {}
+        self.waiting: dict[int, LiveChange] | None = None
+        """Changes by version that came before those in front of them; None if there are none."""
         self._told: LiveChange | None = None
         """While reading: the newest change that we know of but could not hold."""
 
@@ -60,9 +61,8 @@ class Merge:
             return ()
         if change.version == self.version + 1:
             self.version = change.version
-            return (change, *self._following(now)) if self._held else (change,)
-        self._held[change.version] = change
-        if len(self._held) > HELD_LIMIT:
+            return (change, *self._following(now)) if self.waiting else (change,)
+        if self._hold(change) > HELD_LIMIT:
             self.wants_read = True
         elif self.deadline is None:
             self.deadline = now + HOLD_MS
@@ -77,7 +77,7 @@ class Merge:
         self.reading = True
         self.wants_read = False
         self.deadline = None
-        self._held.clear()  # all of it was committed before the read begins, so the read will see it
+        self.waiting = None  # all of it was committed before the read begins, so the read will see it
         return self.cursor
 
     def settle(self, head: Head, now: int) -> Sequence[LiveChange]:
@@ -86,27 +86,36 @@ class Merge:
         self.reading = False
         self.epoch = head.epoch
         self.version = head.version
-        held, self._held = self._held, {}
+        held, self.waiting = self.waiting or {}, None
         for change in held.values():
             if change.epoch != head.epoch:
                 self.wants_read = True
             elif change.version > head.version:
-                self._held[change.version] = change
+                self._hold(change)
         if told is not None and (told.epoch != head.epoch or told.version > head.version):
             self.wants_read = True
-        return self._following(now) if self._held else ()
+        return self._following(now)
 
     def _hold_while_reading(self, change: LiveChange) -> None:
-        if change.frame is not None and len(self._held) < HELD_LIMIT:
-            self._held[change.version] = change
+        if change.frame is not None and len(self.waiting or ()) < HELD_LIMIT:
+            self._hold(change)
         elif self._told is None or self._told.epoch != change.epoch or self._told.version < change.version:
             self._told = change
 
     def _following(self, now: int) -> list[LiveChange]:
         """Take what follows without a gap out of the held changes; the clock starts anew for the rest."""
         ready: list[LiveChange] = []
-        while (change := self._held.pop(self.version + 1, None)) is not None:
+        waiting = {} if self.waiting is None else self.waiting
+        while (change := waiting.pop(self.version + 1, None)) is not None:
             self.version = change.version
             ready.append(change)
-        self.deadline = now + HOLD_MS if self._held else None
+        self.waiting = waiting or None
+        self.deadline = now + HOLD_MS if waiting else None
         return ready
+
+    def _hold(self, change: LiveChange) -> int:
+        """Keep a change for later; returns how many there are now."""
+        if self.waiting is None:
+            self.waiting = {}
+        self.waiting[change.version] = change
+        return len(self.waiting)

@@ -37,6 +37,9 @@ BACKLOG_LIMIT = 128 * 1024
 EARLY_LIMIT = 32
 """Frames that may follow `connect` before its token has been verified."""
 
+REAUTH_LEAD_MS = 30_000
+"""How long before its token's end a client is asked for a fresh one."""
+
 
 class State(Enum):
     """Life of a session."""
@@ -51,6 +54,7 @@ class State(Enum):
 class Session:
     """See the module. `connection` is its id; `jitter` (0 to 1) places the first ping inside its interval."""
 
+    # A node holds tens of thousands of these: what is rarely needed is None until it is.
     __slots__ = (
         "_connect_by",
         "_early",
@@ -59,6 +63,7 @@ class Session:
         "_jitter",
         "_merge",
         "_next_ping",
+        "_reauth_asked",
         "_request",
         "_resync",
         "attention",
@@ -74,16 +79,17 @@ class Session:
         """Whose connection this is, from the moment when the credentials are verified."""
         self.attention = Attention.ACTIVE
         self._jitter = jitter
-        self._effects: list[Effect] = []
+        self._effects: list[Effect] | None = None
         self._merge = Merge()
         self._connect_by = now + CONNECT_TIMEOUT_MS
         self._expires_at: int | None = None
+        self._reauth_asked = False
         self._next_ping = 0
         self._request: Cursor | None = None
         """The client's cursor, until the first read."""
         self._resync: str | None = None
         """Why the client's cursor is of no use, until the first `ready`."""
-        self._early: list[wire.ClientFrame] = []
+        self._early: list[wire.ClientFrame] | None = None
 
     @property
     def cursor(self) -> Cursor | None:
@@ -92,8 +98,8 @@ class Session:
 
     def effects(self) -> Sequence[Effect]:
         """Return what is to be done, in order, and forget it."""
-        effects, self._effects = self._effects, []
-        return effects
+        effects, self._effects = self._effects, None
+        return effects or []
 
     def next_deadline(self) -> int | None:
         """Return when to call `tick` at the latest."""
@@ -102,8 +108,11 @@ class Session:
         if self.state is State.CONNECTING or self.state is State.AUTHENTICATING:
             return self._connect_by
         deadline = self._expires_at
-        if self.state is State.LIVE and (deadline is None or self._next_ping < deadline):
-            deadline = self._next_ping
+        if self.state is State.LIVE:
+            if deadline is not None and not self._reauth_asked:
+                deadline -= REAUTH_LEAD_MS
+            if deadline is None or self._next_ping < deadline:
+                deadline = self._next_ping
         held = self._merge.deadline
         return held if held is not None and (deadline is None or held < deadline) else deadline
 
@@ -151,14 +160,25 @@ class Session:
         self.key = key
         self.state = State.RESUMING
         self._expires_at = expires_at
-        self._effects.append(SetAttention(self.attention))
-        self._effects.append(Resume(self._request))
-        early, self._early = self._early, []
+        self._emit(SetAttention(self.attention))
+        self._emit(Resume(self._request))
+        early, self._early = self._early, None
         try:
-            for frame in early:
+            for frame in early or ():
                 self._frame(frame)
         except ProtocolViolation as violation:
             self.fail(violation.code, violation.message, CloseCode(violation.close_code))
+
+    def renewed(self, key: InboxKey, *, expires_at: int | None, now: int) -> None:
+        """Take a fresh token's identity; it must be the same as before. Goes on until `expires_at`."""
+        if self.state is State.CLOSED:
+            return
+        if key != self.key:
+            self.refused("a connection keeps its user: connect anew to become another")
+            return
+        self._expires_at = expires_at
+        self._reauth_asked = False
+        self._send("reauthenticated", wire.Reauthenticated(None if expires_at is None else expires_at - now))
 
     def refused(self, reason: str) -> None:
         """Handle that the credentials prove nothing."""
@@ -171,23 +191,44 @@ class Session:
         moved = self._tell_changes(changes)
         if self.state is State.RESUMING:
             self.state = State.LIVE
+            self._request = None
             self._next_ping = now + int(PING_MS * self._jitter)
         following = self._merge.settle(changes.head, now)
         if moved:
             self._tell_ready(changes)
-        self._effects += [Send(outgoing(change)) for change in following]
+        for change in following:
+            self._emit(Send(outgoing(change)))
         self._read_if_wanted()
 
     def resume_failed(self) -> None:
         """Handle that the database cannot be read: the client comes back later with the cursor it has."""
         self.fail("unavailable", "the inbox cannot be read now; try again", CloseCode.INTERNAL)
 
+    def step(self, change: LiveChange) -> bool:
+        """Take a change if it is simply the next one: True means write its frame now, and nothing else is to be done.
+
+        The usual case, without effects: `live` does the same in five times the time. False: nothing was done; call
+        `live`.
+        """
+        merge = self._merge
+        if (
+            change.version != merge.version + 1
+            or merge.reading
+            or merge.waiting
+            or change.frame is None
+            or change.epoch != merge.epoch
+            or self.state is not State.LIVE
+        ):
+            return False
+        merge.version = change.version
+        return True
+
     def live(self, change: LiveChange, now: int) -> None:
         """Take a change of the user's inbox as it is heard, in any order, once or more."""
         if self.state is State.CLOSED:
             return
         for ready in self._merge.push(change, now):
-            self._effects.append(Send(outgoing(ready)))
+            self._emit(Send(outgoing(ready)))
         self._read_if_wanted()
 
     def mark_refused(self, ref: str | int | None, code: str, message: str) -> None:
@@ -199,7 +240,7 @@ class Session:
         """Take the attention of a connection whose transport cannot send frames."""
         if self.state in (State.RESUMING, State.LIVE):
             self.attention = attention
-            self._effects.append(SetAttention(attention))
+            self._emit(SetAttention(attention))
 
     def tick(self, now: int) -> None:
         """Do what is due."""
@@ -215,9 +256,13 @@ class Session:
         if self._merge.deadline is not None and now >= self._merge.deadline:
             self._merge.expire()
             self._read_if_wanted()
-        if self.state is State.LIVE and now >= self._next_ping:
-            self._next_ping = now + PING_MS
-            self._ping()
+        if self.state is State.LIVE:
+            if not self._reauth_asked and self._expires_at is not None and now >= self._expires_at - REAUTH_LEAD_MS:
+                self._reauth_asked = True
+                self._send("reauth", wire.ReauthRequest(self._expires_at - now))
+            if now >= self._next_ping:
+                self._next_ping = now + PING_MS
+                self._ping()
 
     # Endings
 
@@ -236,11 +281,11 @@ class Session:
     def lost(self) -> None:
         """Handle that the transport is gone: nothing can be sent any more."""
         self.state = State.CLOSED
-        self._effects.clear()
+        self._effects = None
 
     def _close(self, code: CloseCode, reason: str) -> None:
         self.state = State.CLOSED
-        self._effects.append(Close(code, reason))
+        self._emit(Close(code, reason))
 
     # Parts
 
@@ -249,6 +294,7 @@ class Session:
             case State.CONNECTING:
                 self._first(frame)
             case State.AUTHENTICATING:
+                self._early = self._early or []
                 if len(self._early) >= EARLY_LIMIT:
                     raise ProtocolViolation("bad_frame", "wait for `ready` before sending more", CloseCode.BAD_FRAME)
                 self._early.append(frame)
@@ -265,7 +311,7 @@ class Session:
             return
         self._take_request(frame.cursor, Attention(frame.state))
         self.state = State.AUTHENTICATING
-        self._effects.append(Authenticate(frame.token))
+        self._emit(Authenticate(frame.token))
 
     def _later(self, frame: wire.ClientFrame) -> None:
         match frame:
@@ -273,11 +319,13 @@ class Session:
                 self._ping()
             case wire.SetPresence():
                 self.attend(Attention(frame.state))
+            case wire.Reauth():
+                self._emit(Authenticate(frame.token))
             case wire.Connect():
                 raise ProtocolViolation("already_connected", "this connection has an identity", CloseCode.BAD_FRAME)
             case _:
                 try:
-                    self._effects.append(Mark(*mark_of(frame), frame.ref))
+                    self._emit(Mark(*mark_of(frame), frame.ref))
                 except InvalidRequest as error:
                     self.mark_refused(frame.ref, "invalid_request", _explain(error))
 
@@ -300,7 +348,8 @@ class Session:
         if resync:
             self._send("resync", wire.Resync(resync, str(head.cursor), counts_view(head.counts)))
             return True
-        self._effects += [Send(out) for out in backlog]
+        for out in backlog:
+            self._emit(Send(out))
         return self.state is State.RESUMING or head.cursor != self._merge.cursor
 
     def _tell_ready(self, changes: Changes) -> None:
@@ -310,7 +359,7 @@ class Session:
 
     def _read_if_wanted(self) -> None:
         if self._merge.wants_read and not self._merge.reading:
-            self._effects.append(Resume(self._merge.begin_read()))
+            self._emit(Resume(self._merge.begin_read()))
 
     def _ping(self) -> None:
         """Answer with the cursor; before the first `ready`, that frame will be the sign of life."""
@@ -318,10 +367,16 @@ class Session:
             self._send("ping", wire.ServerPing(str(cursor)), str(cursor))
 
     def _send(self, event: _Event, frame: wire.ServerFrame, cursor: str | None = None) -> None:
-        self._effects.append(Send(Outgoing(event, encode(frame), cursor)))
+        self._emit(Send(Outgoing(event, encode(frame), cursor)))
+
+    def _emit(self, effect: Effect) -> None:
+        if self._effects is None:
+            self._effects = [effect]
+        else:
+            self._effects.append(effect)
 
 
-_Event = Literal["ready", "resync", "ping", "reconnect", "error"]
+_Event = Literal["ready", "resync", "ping", "reauth", "reauthenticated", "reconnect", "error"]
 
 
 def _size(message: str) -> int:

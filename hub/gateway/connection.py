@@ -1,27 +1,17 @@
-"""A session with its outbox: what all transports of the portable path have in common."""
+"""One connection: a session, and what it asks for done. What all transports have in common."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable
 from typing import Protocol
-
-import structlog
 
 from hub.core.cursor import Cursor
 from hub.core.effects import Authenticate, Close, Effect, Mark, Resume, Send, SetAttention
 from hub.core.errors import Unauthenticated
-from hub.core.frames import CloseCode, Outgoing
+from hub.core.frames import CloseCode, Outgoing, outgoing
 from hub.core.model import Attention, Changes
 from hub.core.session import Session, State
 from hub.core.wire import LiveChange
 from hub.ports import Identity
-
-OUTBOX_BYTES = 256 * 1024
-"""Bytes that may wait for a slow client; beyond them it is dropped, and resumes from the inbox."""
-
-log = structlog.get_logger(__name__)
 
 
 class Host(Protocol):
@@ -50,54 +40,42 @@ class Host(Protocol):
 
 
 class Connection:
-    """Feeds a session, performs its effects, and keeps what waits to be written.
+    """Feeds a session and performs its effects. Everything here runs on the event loop and never blocks.
 
-    A transport calls the inputs, waits with `wait`, writes what `pop` gives, and ends when `ended`, then with
-    `closing` if it is set. Everything here runs on the event loop and never blocks but for `wait`.
+    A transport says how frames are written (`send`), how marks are applied (`mark`), and what follows an input
+    (`settled`); it must call `Gateway.disconnect` in the end.
     """
 
-    __slots__ = ("_budget", "_bytes", "_host", "_outbox", "_wake", "closing", "marks", "on_overflow", "session")
+    __slots__ = ("_host", "closing", "session")
 
-    def __init__(self, host: Host, session: Session, budget: int = OUTBOX_BYTES) -> None:
+    def __init__(self, host: Host, session: Session) -> None:
         self.session = session
         self.closing: Close | None = None
         """How the server ends it; None while it lives, or when the client has gone."""
-        self.marks: deque[Mark] = deque()
-        """What the client wants marked; the transport has them applied one by one, before it reads on."""
-        self.on_overflow: Callable[[], object] = _nothing
-        """Called when the client is too slow: the transport must stop writing at once."""
         self._host = host
-        self._budget = budget
-        self._outbox: deque[Outgoing] = deque()
-        self._bytes = 0
-        self._wake = asyncio.Event()
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will be queued."""
+        """Whether nothing more will be sent."""
         return self.session.state is State.CLOSED
 
-    # Output
+    # For transports
 
-    async def wait(self) -> None:
-        """Return when there is something to write, or when it has ended; does what is due meanwhile."""
-        while not self._outbox and not self.ended:
-            self._wake.clear()
-            deadline = self.session.next_deadline()
-            delay = None if deadline is None else max(0, deadline - self._host.monotonic()) / 1000
-            try:
-                async with asyncio.timeout(delay):
-                    await self._wake.wait()
-            except TimeoutError:
-                self.tick()
+    def send(self, out: Outgoing) -> None:
+        """Write a frame, or keep it until it can be written."""
+        raise NotImplementedError
 
-    def pop(self) -> Outgoing | None:
-        """Take the next frame to write."""
-        if not self._outbox:
-            return None
-        out = self._outbox.popleft()
-        self._bytes -= len(out.frame)
-        return out
+    def mark(self, mark: Mark) -> None:
+        """Have a mark applied: one after the other, in order, and whole even if the client has gone meanwhile."""
+        raise NotImplementedError
+
+    def cut(self, reason: str) -> None:  # noqa: ARG002 - for those who count
+        """Break the connection off, without a word."""
+        self.lost()
+
+    def settled(self) -> None:
+        """Handle that an input has been dealt with: there may be a new deadline, or an end."""
+        raise NotImplementedError
 
     # Input: each feeds the session and does what it asks for
 
@@ -121,8 +99,11 @@ class Connection:
         self.session.refused(reason)
         self._perform()
 
-    def live(self, change: LiveChange) -> None:
-        """See `Session.live`."""
+    def live(self, change: LiveChange, out: Outgoing | None = None) -> None:
+        """See `Session.live`; `out` is the change's frame, made once for all who hear it."""
+        if self.session.step(change):
+            self.send(out or outgoing(change))
+            return
         self.session.live(change, self._host.monotonic())
         self._perform()
 
@@ -164,24 +145,23 @@ class Connection:
     def lost(self) -> None:
         """Note that the transport is gone. Idempotent."""
         self.session.lost()
-        self._outbox.clear()
-        self._bytes = 0
-        self._wake.set()
+        self.settled()
 
     def _perform(self) -> None:
         while effects := self.session.effects():
             for effect in effects:
                 self._do(effect)
-        self._wake.set()
+        self.settled()
 
     def _do(self, effect: Effect) -> None:
         match effect:
             case Send(frame):
-                self._queue(frame)
+                if self.closing is None:
+                    self.send(frame)
             case Resume(after):
                 self._host.read(self, after)
             case Mark():
-                self.marks.append(effect)
+                self.mark(effect)
             case SetAttention():
                 self._host.attended(self)
             case Authenticate(token):
@@ -190,24 +170,13 @@ class Connection:
                 self.closing = self.closing or effect
 
     def _authenticate(self, token: str) -> None:
+        session = self.session
         try:
             identity = self._host.identify(token)
         except Unauthenticated as error:
-            self.session.refused(error.detail)
+            session.refused(error.detail)
         else:
-            self.session.verified(identity.key, expires_at=identity.expires_at)
-
-    def _queue(self, out: Outgoing) -> None:
-        if self.closing is not None:
-            return
-        self._outbox.append(out)
-        self._bytes += len(out.frame)
-        if self._bytes > self._budget:
-            log.info("connection_too_slow", connection=self.session.connection, waiting_bytes=self._bytes)
-            self.closing = Close(CloseCode.TOO_SLOW, "too slow")
-            self.lost()
-            self.on_overflow()
-
-
-def _nothing() -> None:
-    """Take part in nothing: no transport is writing yet."""
+            if session.key is None:
+                session.verified(identity.key, expires_at=identity.expires_at)
+            else:
+                session.renewed(identity.key, expires_at=identity.expires_at, now=self._host.monotonic())

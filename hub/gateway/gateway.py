@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass
 
 import msgspec
 import structlog
 
 from hub.core.cursor import Cursor
 from hub.core.effects import Mark
-from hub.core.errors import DataError, RequestError, StoreUnavailable
-from hub.core.frames import CloseCode
+from hub.core.errors import DataError, RequestError, StoreUnavailable, Unavailable
+from hub.core.frames import CloseCode, outgoing
 from hub.core.ids import connection_id
 from hub.core.model import Attention, InboxKey
 from hub.core.session import Session
 from hub.core.wire import LiveChange, PresenceIn
+from hub.gateway.admission import Admission
 from hub.gateway.attendance import REFRESH_INTERVAL, Attendance
-from hub.gateway.connection import OUTBOX_BYTES, Connection
+from hub.gateway.connection import Connection
+from hub.gateway.drain import Drain
+from hub.gateway.lane import Lane, LaneConnection
+from hub.gateway.lane_sse import LaneStream
+from hub.gateway.lane_websocket import LaneWebSocket
+from hub.gateway.limits import Limits
+from hub.gateway.metrics import GatewayMetrics
+from hub.gateway.queued import QueuedConnection
 from hub.gateway.reads import Reads
+from hub.gateway.reconciler import Reconciler
 from hub.gateway.registry import Registry
 from hub.gateway.tasks import Tasks
 from hub.http.auth import Guard
@@ -31,30 +39,7 @@ from hub.service import Hub
 ATTENTION_EVENT = "presence"
 """Marks what travels over a user's channel of the bus but is for the node that holds a connection, not for clients."""
 
-RECONCILE_RETRY = 1.0
-"""Seconds until the comparison is tried again after the database was away."""
-
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one node bears."""
-
-    connections: int = 20_000
-    strangers: int = 1_000
-    """Sockets that have not said who they are."""
-    strangers_per_address: int = 200
-    """How many of those may come from one address: with 1,000 of them one address would lock out everybody else."""
-    per_user: int = 100
-    outbox_bytes: int = OUTBOX_BYTES
-    reconcile_interval: float = 30.0
-    """Seconds between comparisons of all connected users with the database."""
-    reconcile_batch: int = 500
-    drain_timeout: float = 5.0
-    """Seconds that clients get for taking their leave."""
-    comeback_spread: int = 30_000
-    """Milliseconds over which a drained node's clients come back, at most."""
 
 
 class Gateway:
@@ -73,6 +58,7 @@ class Gateway:
         self.hub = hub
         self.limits = limits or Limits()
         self.guard = Guard(authenticator, hub.clock)
+        self.metrics = GatewayMetrics()
         self.draining = False
         self._authenticator = authenticator
         self._bus = bus
@@ -81,29 +67,28 @@ class Gateway:
         self._registry = Registry(bus)
         self._attendance = Attendance(presence, hub.clock, presence_interval)
         self._reads = Reads(hub, self._registry, self._tasks)
+        self._reconciler = Reconciler(hub, self._registry, self.on_change, self.limits)
+        self._admission = Admission(self.limits.admission_rate, self.limits.admission_burst)
+        self._lane: Lane | None = None
         self._connections: set[Connection] = set()
         self._strangers: dict[Connection, str | None] = {}
         """Who is not registered yet, and from where; None if the transport has checked who it is."""
         self._origins: Counter[str] = Counter()
         self._empty = asyncio.Event()
-        self._gap = asyncio.Event()
+        self._unsubscribing = False
 
     async def start(self) -> None:
         """Begin the background work."""
         self._loops.spawn(self._attendance.run(), "attendance")
-        self._loops.spawn(self._keep_reconciled(), "reconcile")
+        self._loops.spawn(self._reconciler.run(), "reconcile")
 
     async def drain(self) -> None:
         """Send all clients elsewhere, spread over time; returns when they have gone, or after `drain_timeout`."""
         self.draining = True
-        spread = min(self.limits.comeback_spread, max(1_000, len(self._connections)))
-        for connection in tuple(self._connections):
-            connection.drain(_pick(spread))
-        if self._connections:
-            self._empty.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.limits.drain_timeout):
-                    await self._empty.wait()
+        if not self._connections:
+            return
+        self._empty.clear()
+        await Drain(self.limits).run(tuple(self._connections), self._empty)
         log.info("gateway_drained", left=len(self._connections))
 
     async def close(self) -> None:
@@ -111,11 +96,13 @@ class Gateway:
         if not self.draining:
             await self.drain()
         for connection in tuple(self._connections):
+            connection.cut("stopped")
             self.disconnect(connection)
-            connection.lost()
         await self._tasks.finish(self.limits.drain_timeout)
         await self._loops.cancel()
         await self._attendance.tell()
+        if self._lane is not None:
+            self._lane.close()
 
     @property
     def connections(self) -> int:
@@ -134,22 +121,63 @@ class Gateway:
         """Whether no more connections are taken."""
         return self.draining or len(self._connections) >= self.limits.connections
 
-    def open(self, name: str | None = None, *, known: bool = False, origin: str = "") -> Connection:
+    def admit(self) -> None:
+        """Count somebody who comes in; call it before anything that costs.
+
+        Raises:
+            Unavailable: too many come at once; with the time after which there is room.
+
+        """
+        wait = self._admission.admit(asyncio.get_running_loop().time())
+        if wait:
+            self.metrics.refused("admission")
+            # Whoever is told to come back is not to meet all the others there again.
+            after = math.ceil(wait) + _pick(self.limits.comeback_spread) // 10_000
+            raise Unavailable("too many connect at once; come back a little later", retry_after=after)
+
+    def open(self, name: str | None = None, *, known: bool = False, origin: str = "") -> QueuedConnection:
         """Make a connection; `disconnect` it whatever happens. When there is no room it is sent elsewhere at once.
 
         `known`: the transport has checked who it is, and calls `connect` next. Else `origin` is where it comes from.
         """
+        connection = QueuedConnection(self, self._session(name), self.limits.outbox_bytes)
+        self._enter(connection, "portable", None if known else origin)
+        return connection
+
+    def open_websocket(self, *, known: bool, origin: str) -> LaneWebSocket:
+        """Make a connection for the fast lane; it disconnects itself. For the rest see `open`."""
+        connection = LaneWebSocket(self.lane, self._session())
+        self._enter(connection, connection.kind, None if known else origin)
+        return connection
+
+    def open_stream(self) -> LaneStream:
+        """Make a stream for the fast lane, of somebody known; it disconnects itself."""
+        connection = LaneStream(self.lane, self._session())
+        self._enter(connection, connection.kind, None)
+        return connection
+
+    @property
+    def lane(self) -> Lane:
+        """What connections on the fast lane share; there is none before the first of them."""
+        if self._lane is None:
+            self._lane = Lane(self, self.limits, self.metrics)
+        return self._lane
+
+    def _session(self, name: str | None = None) -> Session:
         jitter = random.random()  # noqa: S311 - not for secrecy: pings must not come in step
-        session = Session(name or connection_id(), self.monotonic(), jitter=jitter)
-        connection = Connection(self, session, self.limits.outbox_bytes)
-        if self.full or (not known and self._crowded(origin)):
+        return Session(name or connection_id(), self.monotonic(), jitter=jitter)
+
+    def _enter(self, connection: Connection, kind: str, origin: str | None) -> None:
+        """Count a connection; `origin` None: it is known."""
+        self.metrics.opened(kind)
+        if self.full or (origin is not None and self._crowded(origin)):
+            self.metrics.refused("full")
             connection.drain(_pick(self.limits.comeback_spread))
         else:  # who is sent away takes nobody's place
-            self._strangers[connection] = None if known else origin
-            if not known:
+            self._strangers[connection] = origin
+            if origin is not None:
                 self._origins[origin] += 1
         self._connections.add(connection)
-        return connection
 
     def _crowded(self, origin: str) -> bool:
         return (
@@ -179,16 +207,25 @@ class Gateway:
         self._attendance.leave(connection, fade=fade)
         key = connection.session.key
         if key is not None:
-            self._registry.remove(key, connection)
-            if not self._registry.connections(key):
-                self._tasks.spawn(self._registry.settle(key), "unsubscribe")
+            if self._registry.remove(key, connection) and not self._unsubscribing:
+                self._unsubscribing = True
+                self._tasks.spawn(self._unsubscribe(), "unsubscribe")
         connection.lost()
         if not self._connections:
             self._empty.set()
 
+    async def _unsubscribe(self) -> None:
+        """Hear no more of who has left: with the loop's next round, once for all who left in this one."""
+        self._unsubscribing = False
+        await self._registry.unsubscribe()
+
     async def mark(self, connection: Connection, mark: Mark) -> None:
         """Apply what a client wants marked; it is applied whole even if the caller is cancelled meanwhile."""
-        await asyncio.shield(self._tasks.spawn(self._mark(connection, mark), "mark"))
+        await asyncio.shield(self._tasks.spawn(self.apply(connection, mark), "mark"))
+
+    def later(self, connection: LaneConnection) -> None:
+        """See `LaneHost.later`."""
+        self._tasks.spawn(connection.work_off(), "mark")
 
     async def attend(self, key: InboxKey, attention: PresenceIn) -> None:
         """Take the attention of one of the user's connections, here or at another node."""
@@ -221,7 +258,7 @@ class Gateway:
         if key is None or connection not in self._connections:
             return
         if self._no_stranger(connection):
-            if len(self._registry.connections(key)) >= self.limits.per_user:
+            if self._registry.count(key) >= self.limits.per_user:
                 connection.fail("too_many", "this user has too many connections", CloseCode.TOO_MANY)
                 return
             self._registry.add(key, connection)
@@ -240,51 +277,19 @@ class Gateway:
         if change.event == ATTENTION_EVENT:
             self._on_attention(key, change)
             return
+        out = None if change.frame is None else outgoing(change)
         for connection in self._registry.connections(key):
-            connection.live(change)
+            connection.live(change, out)
 
     def on_gap(self) -> None:
-        """Compare everybody with the database now."""
-        self._gap.set()
+        """Compare everybody with the database soon."""
+        self._reconciler.wake()
 
     def on_due(self, due_at: int) -> None:
         """Leave that to workers."""
 
-    # Background
-
-    async def reconcile(self) -> None:
-        """Compare all connected users with the database; whoever lags reads what they missed.
-
-        Raises:
-            StoreUnavailable: some have not been compared.
-
-        """
-        keys = self._registry.keys()
-        for start in range(0, len(keys), self.limits.reconcile_batch):
-            versions = await self.hub.versions(keys[start : start + self.limits.reconcile_batch])
-            for key, cursor in versions.items():
-                self.on_change(key, LiveChange(cursor.epoch, cursor.version, "change"))
-
-    async def _keep_reconciled(self) -> None:
-        delay = self.limits.reconcile_interval
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._gap.wait()
-            self._gap.clear()
-            try:
-                await self.reconcile()
-            except StoreUnavailable:
-                log.warning("store_away", task="reconcile")
-                delay = min(delay, RECONCILE_RETRY)
-            except Exception as error:  # noqa: BLE001 - without this task a connection could stay behind for ever
-                # Not the message: it may quote values.
-                log.error("task_failed", task="reconcile", error=type(error).__name__)  # noqa: TRY400 - see above
-                delay = min(delay, RECONCILE_RETRY)
-            else:
-                delay = self.limits.reconcile_interval
-
-    async def _mark(self, connection: Connection, mark: Mark) -> None:
+    async def apply(self, connection: Connection, mark: Mark) -> None:
+        """Apply a mark, and tell the client if it was refused; never raises."""
         key = connection.session.key
         if key is None:
             return

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from hub.core import wire
 from hub.core.errors import InvalidRequest, Unavailable
 from hub.core.frames import Outgoing
-from hub.gateway.connection import Connection
 from hub.gateway.gateway import Gateway
+from hub.gateway.queued import QueuedConnection
 from hub.gateway.requests import attention_of, by_header
 from hub.http.queries import read_query
 
@@ -27,6 +27,9 @@ READY_TIMEOUT = 10
 """Seconds that the catch-up may take."""
 
 _NEWS = frozenset({"item", "change", "resync"})
+_NOT_FOR_POLLS = frozenset({"ping", "reauth"})
+"""Every call brings its token, and is a sign of life."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -37,6 +40,7 @@ async def serve_poll(gateway: Gateway, request: Request) -> Response:
         Unauthenticated, InvalidRequest, Unavailable: see the text.
 
     """
+    gateway.admit()
     query = read_query(request, ("cursor", "timeout", "connection", "state"))
     attention, timeout, name = attention_of(query), _timeout(query), _name(query)
     identity = by_header(gateway, request)
@@ -55,12 +59,12 @@ async def serve_poll(gateway: Gateway, request: Request) -> Response:
     cursor = connection.session.cursor
     if cursor is None:
         raise Unavailable("the inbox cannot be read now", retry_after=1)
-    out = wire.PollOut([msgspec.Raw(out.frame) for out in frames if out.event != "ping"], str(cursor))
+    out = wire.PollOut([msgspec.Raw(out.frame) for out in frames if out.event not in _NOT_FOR_POLLS], str(cursor))
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return Response(msgspec.json.encode(out), headers=headers, media_type="application/json")
 
 
-async def _collect(connection: Connection, patience: float | None) -> list[Outgoing]:
+async def _collect(connection: QueuedConnection, patience: float | None) -> list[Outgoing]:
     """Gather frames: the catch-up, and if it has no news then, with `patience` in seconds, the first news."""
     frames: list[Outgoing] = []
     with suppress(TimeoutError):
@@ -75,7 +79,7 @@ async def _collect(connection: Connection, patience: float | None) -> list[Outgo
     return frames
 
 
-async def _gather(connection: Connection, frames: list[Outgoing], enough: Collection[str]) -> None:
+async def _gather(connection: QueuedConnection, frames: list[Outgoing], enough: Collection[str]) -> None:
     """Gather frames until one of `enough`, or the end."""
     while not connection.ended and not any(out.event in enough for out in frames):
         await connection.wait()
@@ -83,7 +87,7 @@ async def _gather(connection: Connection, frames: list[Outgoing], enough: Collec
             frames.append(out)
 
 
-async def _watch(request: Request, connection: Connection) -> None:
+async def _watch(request: Request, connection: QueuedConnection) -> None:
     """End the connection when the client hangs up."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

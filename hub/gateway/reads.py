@@ -1,52 +1,79 @@
-"""Reading inboxes for connections that have a gap, or have just come: once for all that ask for the same."""
+"""Reading inboxes for connections that have a gap, or have just come: together, whoever asks meanwhile."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 
 from hub.core.cursor import Cursor
-from hub.core.model import InboxKey
+from hub.core.model import Changes, InboxKey
 from hub.gateway.connection import Connection
 from hub.gateway.registry import Registry
 from hub.gateway.tasks import Tasks
 from hub.service import Hub
 
-READS_AT_ONCE = 16
-"""How many inboxes are read at the same time: after a gap in the bus everybody asks together."""
+BATCH = 200
+"""Inboxes read at once. One read costs about as much as forty more in it (docs/benchmarks/gateway.md)."""
+
+AT_ONCE = 4
+"""Batches under way at the same time: one that waits for the bus or the database does not hold up the others."""
+
+_Wishes = dict[tuple[InboxKey, Cursor | None], list[Connection]]
 
 
 class Reads:
-    """Single-flight per user and cursor.
+    """Batched over connections, and single-flight per user and cursor.
 
-    Whoever asks joins a read only while it has not started, so that it sees all that was heard before asking.
-    A read starts once the user's changes are heard here.
+    What gathers while batches are under way shares the next one: no timer, no wait when idle. Whoever asks joins a
+    batch only while it has not started, so that it sees all that was heard before asking. A batch reads once its
+    users' changes are heard here.
     """
 
     def __init__(self, hub: Hub, registry: Registry, tasks: Tasks) -> None:
         self._hub = hub
         self._registry = registry
         self._tasks = tasks
-        self._waiting: dict[tuple[InboxKey, Cursor | None], list[Connection]] = {}
-        self._slots = asyncio.Semaphore(READS_AT_ONCE)
+        self._waiting: _Wishes = {}
+        self._running = 0
 
     def ask(self, key: InboxKey, after: Cursor | None, connection: Connection) -> None:
         """Have `resumed` or `resume_failed` called on the connection later."""
-        waiting = self._waiting.setdefault((key, after), [])
-        waiting.append(connection)
-        if len(waiting) == 1:
-            self._tasks.spawn(self._read(key, after), "read")
+        wish = (key, after)
+        asking = self._waiting.get(wish)
+        if asking is not None:
+            asking.append(connection)
+            return
+        self._waiting[wish] = [connection]
+        self._start()
 
-    async def _read(self, key: InboxKey, after: Cursor | None) -> None:
-        changes = None
-        asking: list[Connection] = []
+    def _start(self) -> None:
+        if self._waiting and self._running < AT_ONCE:
+            self._running += 1
+            self._tasks.spawn(self._read(), "read")
+
+    def _take(self) -> _Wishes:
+        if len(self._waiting) <= BATCH:
+            batch, self._waiting = self._waiting, {}
+            return batch
+        batch = {}
+        for wish in list(self._waiting)[:BATCH]:
+            batch[wish] = self._waiting.pop(wish)
+        return batch
+
+    async def _read(self) -> None:
+        """Read one batch: whatever waits when the loop gets here."""
+        batch = self._take()
+        wishes = list(batch)
+        answers: Sequence[Changes | None] = [None] * len(wishes)
         try:
-            await self._registry.settle(key)
-            async with self._slots:
-                asking = self._waiting.pop((key, after))
-                changes = await self._hub.resume(key, after)
+            await self._registry.subscribe([key for key, _ in wishes])
+            answers = await self._hub.catch_up(wishes)
+            await self._registry.unsubscribe()  # who has left while the bus was asked
         finally:
-            for connection in asking or self._waiting.pop((key, after), []):
-                if changes is None:
-                    connection.resume_failed()
-                else:
-                    connection.resumed(changes)
+            self._running -= 1
+            self._start()
+            for wish, changes in zip(wishes, answers, strict=True):
+                for connection in batch[wish]:
+                    if changes is None:
+                        connection.resume_failed()
+                    else:
+                        connection.resumed(changes)

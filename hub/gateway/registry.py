@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from hub.core.model import InboxKey
 from hub.gateway.connection import Connection
@@ -13,54 +12,84 @@ from hub.ports import Bus
 class _User:
     """One user's connections at this node."""
 
-    __slots__ = ("connections", "lock", "subscribed")
+    __slots__ = ("connections", "subscribed")
 
-    def __init__(self) -> None:
-        self.connections: dict[Connection, None] = {}
-        self.lock = asyncio.Lock()
+    def __init__(self, connection: Connection) -> None:
+        self.connections: Connection | dict[Connection, None] = connection
+        """Most users have one here: a container for it would cost more than the connection's own object."""
         self.subscribed = False
 
 
 class Registry:
-    """Users by key. `settle` has to be awaited after `add` and after `remove`."""
+    """Users by key. After `add`, `subscribe` has to be awaited; after `remove`, `unsubscribe`."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._users: dict[InboxKey, _User] = {}
+        self._left: dict[InboxKey, None] = {}
+        """Users whose last connection has gone."""
+
+    def __len__(self) -> int:
+        return len(self._users)
 
     def add(self, key: InboxKey, connection: Connection) -> None:
         """Count a connection among its user's; it is found from now on."""
-        self._users.setdefault(key, _User()).connections[connection] = None
-
-    def remove(self, key: InboxKey, connection: Connection) -> None:
-        """Forget a connection. Idempotent."""
         user = self._users.get(key)
-        if user is not None:
+        if user is None:
+            self._users[key] = _User(connection)
+        elif isinstance(user.connections, dict):
+            user.connections[connection] = None
+        else:
+            user.connections = {user.connections: None, connection: None}
+
+    def remove(self, key: InboxKey, connection: Connection) -> bool:
+        """Forget a connection; True if it was the user's last one here. Idempotent."""
+        user = self._users.get(key)
+        if user is None:
+            return False
+        if isinstance(user.connections, dict):
             user.connections.pop(connection, None)
+            if user.connections:
+                return False
+        elif user.connections is not connection:
+            return False
+        del self._users[key]
+        if user.subscribed:
+            self._left[key] = None
+        return bool(self._left)
 
     def connections(self, key: InboxKey) -> Collection[Connection]:
         """Return a user's connections; a copy, because calling them may end them."""
         user = self._users.get(key)
-        return () if user is None else tuple(user.connections)
+        if user is None:
+            return ()
+        return tuple(user.connections) if isinstance(user.connections, dict) else (user.connections,)
+
+    def count(self, key: InboxKey) -> int:
+        """Return how many connections a user has."""
+        user = self._users.get(key)
+        if user is None:
+            return 0
+        return len(user.connections) if isinstance(user.connections, dict) else 1
 
     def keys(self) -> list[InboxKey]:
-        """Return everybody who is known here (for a moment also whoever has just left)."""
+        """Return everybody who is connected here."""
         return list(self._users)
 
-    async def settle(self, key: InboxKey) -> None:
-        """Subscribe or unsubscribe as the user's connections need; returns once the bus has confirmed it.
-
-        Calls for one user take turns, so that a subscription never overtakes the unsubscription before it.
-        """
-        user = self._users.get(key)
-        if user is None or (user.subscribed and user.connections):
+    async def subscribe(self, keys: Sequence[InboxKey]) -> None:
+        """Return once the bus has confirmed that these users' changes are heard, or after its short wait."""
+        asked = {key: user for key in keys if (user := self._users.get(key)) is not None and not user.subscribed}
+        if not asked:
             return
-        async with user.lock:
-            if user.connections and not user.subscribed:
-                await self._bus.subscribe(key)
-                user.subscribed = True
-            elif user.subscribed and not user.connections:
-                user.subscribed = False  # first, so that whoever comes now waits for a new subscription
-                await self._bus.unsubscribe(key)
-            if not user.connections and not user.subscribed and self._users.get(key) is user:
-                del self._users[key]
+        await self._bus.subscribe(list(asked))
+        for key, user in asked.items():
+            user.subscribed = True
+            if self._users.get(key) is not user:  # gone meanwhile, and not subscribed then
+                self._left[key] = None
+
+    async def unsubscribe(self) -> None:
+        """Hear no more of those who have left and have not come back."""
+        left, self._left = self._left, {}
+        gone = [key for key in left if key not in self._users]
+        if gone:
+            await self._bus.unsubscribe(gone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -12,10 +13,19 @@ from starlette.types import Receive, Scope, Send
 
 from hub.core.errors import Unavailable
 from hub.core.model import Attention
+from hub.gateway.detaching import Detach, detach_of
 from hub.gateway.gateway import Gateway
+from hub.gateway.lane_sse import LaneStream
 from hub.gateway.requests import attention_of, by_header_or_ticket
 from hub.http.queries import read_query
 from hub.ports import Identity
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would wait for more
+    "X-Content-Type-Options": "nosniff",
+}
 
 SHUTDOWN_GRACE = 3.0
 """Seconds that a stream has for its farewell when the server was told to stop and nobody has drained it."""
@@ -28,6 +38,7 @@ async def serve_sse(gateway: Gateway, request: Request) -> Response:
         Unauthenticated, InvalidRequest, Unavailable: before anything is streamed.
 
     """
+    gateway.admit()
     query = read_query(request, ("cursor", "ticket", "state"))
     attention = attention_of(query)
     identity = await by_header_or_ticket(gateway, request, query)
@@ -35,7 +46,32 @@ async def serve_sse(gateway: Gateway, request: Request) -> Response:
         raise Unavailable("this node takes no more connections", retry_after=2)
     # A browser that reconnects by itself repeats the first URL: what it has seen since is in the header.
     cursor = request.headers.get("last-event-id") or query.get("cursor")
+    detach = detach_of(request)
+    if detach is not None:
+        return _LaneResponse(gateway, detach, identity, cursor, attention)
     return _Stream(gateway, identity, cursor, attention)
+
+
+class _LaneResponse(Response):
+    """The head of a stream on the fast lane. What follows it is no longer this response's."""
+
+    def __init__(
+        self, gateway: Gateway, detach: Detach, identity: Identity, cursor: str | None, attention: Attention
+    ) -> None:
+        super().__init__(headers=HEADERS)
+        del self.headers["content-length"]
+        self._gateway = gateway
+        self._detach = detach
+        self._connect = partial(LaneStream.connect, identity=identity, cursor=cursor, attention=attention)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        stream = self._gateway.open_stream()
+        if self._detach(stream):
+            self._connect(stream)
+        else:  # the client has gone, or sends on: nothing to be served
+            self._gateway.disconnect(stream)
+            await send({"type": "http.response.body", "body": b""})
 
 
 class _Stream(EventSourceResponse):

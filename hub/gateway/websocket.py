@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+import msgspec
+from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from hub.core.errors import Forbidden, InvalidRequest, Unauthenticated
+from hub.core import wire
+from hub.core.errors import Forbidden, InvalidRequest, Unauthenticated, Unavailable
 from hub.core.frames import CloseCode
 from hub.gateway.connection import Connection
+from hub.gateway.detaching import detach_of
 from hub.gateway.gateway import Gateway
+from hub.gateway.queued import QueuedConnection
 from hub.gateway.requests import attention_of, by_header, origin_of
 from hub.http.queries import read_query
 
@@ -19,12 +24,26 @@ FAREWELL_SECONDS = 1.0
 
 
 async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
-    """Serve one WebSocket to its end.
+    """Serve one WebSocket: to its end, or, on a server of ours, until it is on the fast lane.
 
-    Refusals come after the handshake, as an `error` frame and a close code: browsers hide anything before it.
+    Refusals of credentials come after the handshake, as an `error` frame and a close code: browsers hide anything
+    before it.
     """
+    try:
+        gateway.admit()
+    except Unavailable as error:
+        await _deny(socket, error)
+        return
+    detach = detach_of(socket)
     await socket.accept()
-    connection = gateway.open(known="authorization" in socket.headers, origin=origin_of(socket))
+    known, origin = "authorization" in socket.headers, origin_of(socket)
+    if detach is not None:
+        lane = gateway.open_websocket(known=known, origin=origin)
+        if detach(lane):
+            _greet(gateway, socket, lane)
+            return
+        gateway.disconnect(lane)
+    connection = gateway.open(known=known, origin=origin)
     try:
         _greet(gateway, socket, connection)
         await _pump(gateway, socket, connection)
@@ -32,6 +51,21 @@ async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
         gateway.disconnect(connection)
     if connection.closing is not None and connection.closing.code is CloseCode.TOO_SLOW:
         await _close(socket, connection)
+
+
+async def _deny(socket: WebSocket, error: Unavailable) -> None:
+    """Refuse the handshake."""
+    problem = wire.Problem(type=error.type, title=error.title, status=error.status, detail=error.detail)
+    response = Response(
+        msgspec.json.encode(problem),
+        status_code=error.status,
+        headers={"Retry-After": str(error.retry_after)},
+        media_type="application/problem+json",
+    )
+    if "websocket.http.response" in socket.scope.get("extensions", {}):
+        await socket.send_denial_response(response)
+    else:
+        await socket.close()  # the server makes it a 403; the client only sees that it failed
 
 
 def _greet(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
@@ -47,7 +81,7 @@ def _greet(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
         connection.fail("invalid_request", error.detail, CloseCode.BAD_FRAME)
 
 
-async def _pump(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
+async def _pump(gateway: Gateway, socket: WebSocket, connection: QueuedConnection) -> None:
     """Read and write side by side until either ends, then end the other."""
     reader = asyncio.create_task(_read(gateway, socket, connection), name="websocket-read")
     writer = asyncio.create_task(_write(socket, connection), name="websocket-write")
@@ -67,7 +101,7 @@ async def _pump(gateway: Gateway, socket: WebSocket, connection: Connection) -> 
             task.result()
 
 
-async def _read(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
+async def _read(gateway: Gateway, socket: WebSocket, connection: QueuedConnection) -> None:
     """Feed what the client sends. The next message is read once what this one asked for is done."""
     while (message := await socket.receive())["type"] == "websocket.receive":
         text: str | None = message.get("text")
@@ -79,7 +113,7 @@ async def _read(gateway: Gateway, socket: WebSocket, connection: Connection) -> 
             await gateway.mark(connection, connection.marks.popleft())
 
 
-async def _write(socket: WebSocket, connection: Connection) -> None:
+async def _write(socket: WebSocket, connection: QueuedConnection) -> None:
     """Write what is queued, then say how it ended."""
     with suppress(WebSocketDisconnect):  # the client has gone: the reader hears of it too
         while True:

@@ -18,15 +18,16 @@ from hub.bus.memory import Switchboard
 from hub.core.errors import StoreUnavailable
 from hub.core.model import MarkAction, Selection
 from hub.core.wire import LiveChange, PresenceIn
-from hub.gateway.gateway import Gateway, Limits
+from hub.gateway.gateway import Gateway
+from hub.gateway.limits import Limits
 from hub.keyring import LEEWAY_MS
 from tests.support.listener import PATIENCE
 from tests.support.live import ADA, GRACE, HOUR, Bus, Node, open_node, settled
 
 
-@pytest.fixture
-async def node(sqlite_url: str) -> AsyncIterator[Node]:
-    async with open_node(sqlite_url) as node:
+@pytest.fixture(params=[True, False], ids=["lane", "portable"])
+async def node(sqlite_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Node]:
+    async with open_node(sqlite_url, lane=request.param) as node:
         yield node
 
 

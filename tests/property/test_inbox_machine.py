@@ -26,7 +26,7 @@ from hub.core.cursor import Cursor
 from hub.core.model import Attention, InboxKey, InboxQuery, MarkAction, Selection
 from hub.core.views import rfc3339
 from hub.core.wire import LiveChange
-from hub.gateway.connection import Connection
+from hub.gateway.queued import QueuedConnection as Connection
 from hub.gateway.gateway import Gateway
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Identity

@@ -22,7 +22,9 @@ from hub.bus.memory import MemoryBus, MemoryPresence, Switchboard
 from hub.core import wire
 from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
-from hub.gateway.gateway import Gateway, Limits
+from hub.gateway.detaching import DetachableHttp, DetachableWebSocket
+from hub.gateway.gateway import Gateway
+from hub.gateway.limits import Limits
 from hub.gateway.routes import gateway_routes
 from hub.keyring import Keyring, KeyringEntry
 from hub.ports import PresenceEntry
@@ -86,7 +88,7 @@ class Presence(MemoryPresence):
 class Node:
     """The node under test."""
 
-    def __init__(self, database: Database, presence: Presence, bus: Bus, clock: ManualClock, limits: Limits) -> None:
+    def __init__(self, database: Database, presence: Presence, bus: Bus, clock: ManualClock, limits: Limits, *, lane: bool = True) -> None:
         self.clock = clock
         self.bus = bus
         self.presence = presence
@@ -101,6 +103,8 @@ class Node:
         self.keyring = Keyring([KeyringEntry(TENANT, TENANT, "api-key", "a-secret-of-at-least-32-bytes-here")])
         self.gateway = Gateway(self.hub, self.keyring, bus, presence, limits=limits)
         self.port = 0
+        self.lane = lane
+        """Whether connections are taken out of their ASGI tasks, as `bellwire serve` does."""
 
     def token(self, key: InboxKey = ADA, ttl: int = HOUR) -> str:
         return self.keyring.issue(key, self.clock.now(), ttl)
@@ -189,11 +193,11 @@ async def settled(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def open_node(
-    database_url: str, *, limits: Limits | None = None, switchboard: Switchboard | None = None
+    database_url: str, *, limits: Limits | None = None, switchboard: Switchboard | None = None, lane: bool = True
 ) -> AsyncIterator[Node]:
     """Serve a node on a free port of 127.0.0.1."""
     database = await open_database(database_url)
-    node = Node(database, Presence(), Bus(switchboard), ManualClock(), limits or Limits())
+    node = Node(database, Presence(), Bus(switchboard), ManualClock(), limits or Limits(), lane=lane)
     try:
         with capture_logs() as logs:
             async with served(node):
@@ -210,7 +214,15 @@ async def served(node: Node) -> AsyncIterator[None]:
     await node.bus.start(node.gateway)
     await node.gateway.start()
     app = Starlette(routes=gateway_routes(node.gateway), exception_handlers=dict(exception_handlers))
-    config = uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app,
+        http=DetachableHttp if node.lane else "httptools",
+        ws=DetachableWebSocket if node.lane else "websockets-sansio",
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=5,
+        ws_per_message_deflate=not node.lane,
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # so that a slow client is soon noticed

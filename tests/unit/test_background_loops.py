@@ -11,8 +11,9 @@ import pytest
 from hub import app
 from hub.bus.memory import MemoryBus, MemoryPresence
 from hub.core.errors import ConfigurationError
-from hub.gateway import gateway as module
-from hub.gateway.gateway import Gateway, Limits
+from hub.gateway import reconciler as module
+from hub.gateway.gateway import Gateway
+from hub.gateway.limits import Limits
 from tests.support.clock import ManualClock
 
 
@@ -43,12 +44,12 @@ async def test_the_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_comparing_with_the_database_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RECONCILE_RETRY", 0.001)
+    monkeypatch.setattr(module, "RETRY", 0.001)
     rounds = Rounds()
     hub: Any = SimpleNamespace(clock=ManualClock())
     keyring: Any = None
     gateway = Gateway(hub, keyring, MemoryBus(), MemoryPresence(), limits=Limits(reconcile_interval=0.001))
-    monkeypatch.setattr(gateway, "reconcile", rounds)
+    monkeypatch.setattr(gateway._reconciler, "reconcile", rounds)
     await gateway.start()
     async with asyncio.timeout(5):
         await rounds.third.wait()

@@ -59,6 +59,18 @@ class ServerPing(Struct, frozen=True, tag_field="type", tag="ping"):
     cursor: str
 
 
+class ReauthRequest(Struct, frozen=True, tag_field="type", tag="reauth"):
+    """The token ends in so many milliseconds: send a fresh one in a `reauth`, or be closed then."""
+
+    within_ms: int
+
+
+class Reauthenticated(Struct, frozen=True, tag_field="type", tag="reauthenticated"):
+    """The fresh token was taken; the connection goes on, so many milliseconds at least."""
+
+    expires_in_ms: int | None
+
+
 class Reconnect(Struct, frozen=True, tag_field="type", tag="reconnect"):
     """The node is going away: come back, to any node, after so many milliseconds."""
 
@@ -73,7 +85,9 @@ class ErrorFrame(Struct, frozen=True, tag_field="type", tag="error", omit_defaul
     ref: str | int | None = None
 
 
-ServerFrame = Ready | ItemFrame | ChangeFrame | Resync | ServerPing | Reconnect | ErrorFrame
+ServerFrame = (
+    Ready | ItemFrame | ChangeFrame | Resync | ServerPing | ReauthRequest | Reauthenticated | Reconnect | ErrorFrame
+)
 
 
 class _ClientFrame(Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
@@ -86,6 +100,12 @@ class Connect(_ClientFrame, frozen=True, tag="connect"):
     token: str | None = None
     cursor: str | None = None
     state: Literal["active", "away"] = "active"
+
+
+class Reauth(_ClientFrame, frozen=True, tag="reauth"):
+    """A fresh token of the same user, for a connection that is to outlive the first."""
+
+    token: str
 
 
 class _Mark(_ClientFrame, frozen=True):
@@ -138,7 +158,7 @@ class ClientPing(_ClientFrame, frozen=True, tag="ping"):
 
 
 MarkFrame = Delivered | Seen | Read | Unread | Archive | Unarchive | Snooze
-ClientFrame = Connect | MarkFrame | SetPresence | ClientPing
+ClientFrame = Connect | Reauth | MarkFrame | SetPresence | ClientPing
 
 
 class LiveChange(Struct, frozen=True, array_like=True):

@@ -1,0 +1,93 @@
+"""uvicorn's protocol classes, from which a connection can be taken out of its ASGI task (`DETACH`).
+
+Routing, middleware and authentication are the app's, as on any server. Then an endpoint may take the transport over: the task
+ends, and with it go the parser, the queue and the events that uvicorn keeps per connection (20 kB).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from hub.gateway.bounded_http import BoundedHttpProtocol
+
+DETACH = "bellwire.detach"
+"""The ASGI extension's name; its value is a `Detach`. Call it after the response's head (or `accept`) has been sent."""
+
+Detach = Callable[[asyncio.Protocol], bool]
+"""Gives the transport to a protocol (`connection_made` is called); False if it cannot, and all goes on as usual."""
+
+
+def detach_of(request: HTTPConnection) -> Detach | None:
+    """Return how to take the connection over; None on servers that are not ours."""
+    extensions: MutableMapping[str, Any] = request.scope.get("extensions") or {}
+    detach: Detach | None = extensions.get(DETACH)
+    return detach
+
+
+class DetachableHttp(BoundedHttpProtocol):
+    """For `uvicorn.Config(http=…)`."""
+
+    def on_message_begin(self) -> None:
+        """Offer the extension."""
+        super().on_message_begin()
+        self.scope["extensions"] = {DETACH: self._detach}  # type: ignore[dict-item]  # an extension of ours
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand over, and leave nothing behind."""
+        super().handle_websocket_upgrade()
+        self._forget()
+
+    def _detach(self, protocol: asyncio.Protocol) -> bool:
+        cycle = self.cycle
+        pending = self.pipeline or self.flow.write_paused or self.transport.is_closing()
+        if pending or not cycle.response_started or not cycle.chunked_encoding or cycle.disconnected:
+            return False
+        transport = self.transport
+        cycle.disconnected = True  # so that uvicorn does not miss the response's end
+        self.connections.discard(self)
+        self._progress()
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        self._forget()
+        return True
+
+    def _forget(self) -> None:
+        """Break the cycles between these, or they live until the garbage collector comes by: 20 kB a connection."""
+        self.parser = self.scope = self.headers = self.cycle = self.flow = None  # type: ignore[assignment]
+
+
+class DetachableWebSocket(WebSocketsSansIOProtocol):
+    """For `uvicorn.Config(ws=…)`."""
+
+    async def run_asgi(self) -> None:
+        """Offer the extension."""
+        self.scope["extensions"][DETACH] = self._detach  # type: ignore[assignment]  # an extension of ours
+        await super().run_asgi()
+
+    def _detach(self, protocol: asyncio.Protocol) -> bool:
+        if not self.handshake_complete or self.close_sent or self.disconnected or not self.queue.empty():
+            return False
+        if self.conn.extensions:  # compression; the fast lane has none
+            return False
+        transport = self.transport
+        self.stop_keepalive()
+        self.connections.discard(self)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        self.transport = _Gone()  # type: ignore[assignment]  # what uvicorn closes when the app has returned
+        self.scope = self.conn = self.request = self.response = None  # type: ignore[assignment]  # breaks cycles
+        return True
+
+
+class _Gone:
+    """Stands in for a transport that was taken away."""
+
+    def close(self) -> None:
+        """Close nothing."""

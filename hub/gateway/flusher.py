@@ -1,0 +1,51 @@
+"""Joining what connections have to write: at once when idle, every few milliseconds under load."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+WINDOW = 0.004
+"""Seconds between two flushes. One `send` costs about 8 µs of system time, whatever its size up to some kB: ten
+messages joined go out six times as fast as one by one (docs/benchmarks/gateway.md)."""
+
+
+class Writer(Protocol):
+    """A connection with something to write."""
+
+    def flush(self) -> None:
+        """Write it. Must not raise."""
+        ...
+
+
+class Flusher:
+    """Calls `flush` once on everybody who asked, in the order of asking."""
+
+    __slots__ = ("_asked", "_loop", "_scheduled", "_so_far", "_window")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, window: float = WINDOW) -> None:
+        self._loop = loop
+        self._window = window
+        self._asked: list[Writer] = []
+        self._scheduled = False
+        self._so_far = 0.0
+        """When the last flush ended."""
+
+    def ask(self, writer: Writer) -> None:
+        """Have `flush` called soon; ask again only after that."""
+        self._asked.append(writer)
+        if not self._scheduled:
+            self._scheduled = True
+            rest = self._so_far + self._window - time.monotonic()
+            if rest <= 0:
+                self._loop.call_soon(self._flush)
+            else:
+                self._loop.call_later(rest, self._flush)
+
+    def _flush(self) -> None:
+        asked, self._asked = self._asked, []
+        self._scheduled = False
+        for writer in asked:
+            writer.flush()
+        self._so_far = time.monotonic()
