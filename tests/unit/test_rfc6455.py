@@ -175,6 +175,15 @@ def test_what_came_before_a_violation_counts() -> None:
     assert reader.feed(client_frame(TEXT, b"b")) == []
 
 
+@pytest.mark.parametrize("last", [close(1000), client_frame(TEXT, mask=None)])
+def test_an_ended_reader_holds_nothing(last: bytes) -> None:
+    reader = FrameReader()
+    reader.feed(client_frame(TEXT, b"a", fin=False) + last + b"more")
+    assert reader.ended
+    assert reader._held is None
+    assert reader._message is None
+
+
 @pytest.mark.parametrize("code", [*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999])
 def test_close_codes_that_may_be_sent(code: int) -> None:
     assert at_once(close(code)) == [Closed(code, "")]
