@@ -224,7 +224,7 @@ def _locate(data: bytes | bytearray, start: int) -> tuple[int, int]:
 def _closed(payload: bytes) -> Closed:
     if not payload:
         return Closed(None, "")
-    code = int.from_bytes(payload[:2])  # of a single byte it makes a number that is no code either
-    if code not in CLOSE_CODES:
+    code, reason = int.from_bytes(payload[:2]), payload[2:].decode()
+    if code not in CLOSE_CODES:  # nor is what a single byte makes
         raise _Violation(PROTOCOL_ERROR, "not a valid close code")
-    return Closed(code, payload[2:].decode())
+    return Closed(code, reason)
