@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Protocol
 
@@ -29,7 +30,7 @@ class Flusher:
         self._window = window
         self._asked: list[Writer] = []
         self._scheduled = False
-        self._so_far = 0.0
+        self._so_far = -math.inf
         """When the last flush ended."""
 
     def ask(self, writer: Writer) -> None:

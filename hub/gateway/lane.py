@@ -184,7 +184,7 @@ class LaneConnection(Connection, asyncio.Protocol):
         if self.transport is None:
             return
         if self._leaving:
-            self.cut("close_timeout")
+            self.cut(self._reason())  # it has had its time to answer
         else:
             self.tick()
 
@@ -200,7 +200,7 @@ class LaneConnection(Connection, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
         """Forget everything."""
         if self.transport is not None:
-            self._gone("client" if self.closing is None else _label(self.closing.code))
+            self._gone(self._reason())
 
     def pause_writing(self) -> None:
         """Hold back what comes from now on: the system takes no more."""
@@ -256,6 +256,15 @@ class LaneConnection(Connection, asyncio.Protocol):
         if self.hangs_up and not self._paused:
             transport.close()
 
+    def _reason(self) -> str:
+        """Name why it ends, for the metrics, where every reason is a series of its own."""
+        if self.closing is None:
+            return "client"
+        try:
+            return CloseCode(self.closing.code).name.lower()
+        except ValueError:
+            return "protocol_error"
+
     def _gone(self, reason: str) -> None:
         self.transport = None
         self._pending = None
@@ -263,11 +272,3 @@ class LaneConnection(Connection, asyncio.Protocol):
         self.lane.wheel.cancel(self)
         self.lane.metrics.closed(self.kind, reason)
         self.lane.host.disconnect(self)
-
-
-def _label(code: int) -> str:
-    """Name a close code for the metrics, where every reason is a series of its own."""
-    try:
-        return CloseCode(code).name.lower()
-    except ValueError:
-        return "protocol_error"

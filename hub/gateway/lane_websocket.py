@@ -53,7 +53,7 @@ class LaneWebSocket(LaneConnection):
                 return
             if self._leaving:
                 if isinstance(event, Closed | Failed):
-                    transport.close()  # the closing handshake is complete
+                    transport.close()  # the closing handshake is complete, or never will be
                     return
             else:
                 self._handle(event)
@@ -76,11 +76,20 @@ class LaneWebSocket(LaneConnection):
             case Closed(code):
                 self._answer_close(code)
             case Failed(code, reason):
-                # "Fail the WebSocket connection" (RFC 6455, section 7.1.7): say why, and expect nothing more.
-                self.closing = Close(code, reason)
-                self.lost()
+                self._fail_connection(code, reason)
             case _:  # an unsolicited pong means nothing (section 5.5.3)
                 pass
+
+    def _fail_connection(self, code: int, reason: str) -> None:
+        """Say why, and read no more of it (RFC 6455, section 7.1.7).
+
+        Only our half is closed: closing on what has not been read would break the connection off, and the client
+        would not see the reason.
+        """
+        self.closing = Close(code, reason)
+        self.lost()
+        if self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def _answer_close(self, code: int | None) -> None:
         """Complete the closing handshake that the client began."""

@@ -717,9 +717,10 @@ def test_pings_carry_the_cursor_and_begin_at_a_random_moment() -> None:
 
 def test_an_expired_token_ends_the_connection() -> None:
     driver = live(expires_at=T0 + 5_000)
-    assert driver.session.next_deadline() == T0 + 5_000
     driver.advance(4_999)
     assert driver.open()
+    assert driver.session.next_deadline() == T0 + 5_000
+    driver.take_frames()
     driver.advance(1)
     assert driver.frames[0]["code"] == "token_expired"
     assert driver.closed == Close(CloseCode.TOKEN_EXPIRED, "token_expired")

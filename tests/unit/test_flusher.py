@@ -1,0 +1,45 @@
+"""Joining writes: at once when idle, together under load."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hub.gateway.flusher import Flusher
+
+
+class Writer:
+    def __init__(self, flusher: Flusher, log: list[str], name: str) -> None:
+        self.flushed = asyncio.Event()
+        self._flusher = flusher
+        self._log = log
+        self._name = name
+
+    def flush(self) -> None:
+        self._log.append(self._name)
+        self.flushed.set()
+
+
+async def test_idle_means_with_the_loops_next_round() -> None:
+    log: list[str] = []
+    flusher = Flusher(asyncio.get_running_loop(), window=3_600)
+    for name in "abc":
+        flusher.ask(Writer(flusher, log, name))
+    assert log == []
+    await asyncio.sleep(0)
+    assert log == ["a", "b", "c"], "in the order of asking"
+
+
+async def test_under_load_a_flush_waits_for_the_window() -> None:
+    log: list[str] = []
+    flusher = Flusher(asyncio.get_running_loop(), window=0.02)
+    flusher.ask(Writer(flusher, log, "first"))
+    await asyncio.sleep(0)
+    second, third = (Writer(flusher, log, name) for name in ("second", "third"))
+    flusher.ask(second)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert log == ["first"], "others may come"
+    flusher.ask(third)
+    async with asyncio.timeout(5):
+        await third.flushed.wait()
+    assert log == ["first", "second", "third"]
