@@ -88,7 +88,7 @@ class LaneWebSocket(LaneConnection):
         """
         self.closing = Close(code, reason)
         self.lost()
-        if self.transport is not None and self.transport.can_write_eof():
+        if self.transport is not None and not self._paused and self.transport.can_write_eof():
             self.transport.write_eof()
 
     def _answer_close(self, code: int | None) -> None:
