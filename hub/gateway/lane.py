@@ -6,7 +6,7 @@ Measured beside the portable path in docs/benchmarks/gateway.md. What all of a n
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 
@@ -192,9 +192,8 @@ class LaneConnection(Connection, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - uvloop's too
-        self.transport = transport
-        transport.set_write_buffer_limits(high=0)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.transport.set_write_buffer_limits(high=0)
         self.settled()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
