@@ -63,7 +63,7 @@ class Session:
         "_jitter",
         "_merge",
         "_next_ping",
-        "_reauth_asked",
+        "_reauth_at",
         "_request",
         "_resync",
         "attention",
@@ -83,7 +83,8 @@ class Session:
         self._merge = Merge()
         self._connect_by = now + CONNECT_TIMEOUT_MS
         self._expires_at: int | None = None
-        self._reauth_asked = False
+        self._reauth_at: int | None = None
+        """When to ask for a fresh token; None if it has been asked for, or need not be."""
         self._next_ping = 0
         self._request: Cursor | None = None
         """The client's cursor, until the first read."""
@@ -109,8 +110,8 @@ class Session:
             return self._connect_by
         deadline = self._expires_at
         if self.state is State.LIVE:
-            if deadline is not None and not self._reauth_asked:
-                deadline -= REAUTH_LEAD_MS
+            if self._reauth_at is not None:
+                deadline = self._reauth_at
             if deadline is None or self._next_ping < deadline:
                 deadline = self._next_ping
         held = self._merge.deadline
@@ -177,7 +178,7 @@ class Session:
             self.refused("a connection keeps its user: connect anew to become another")
             return
         self._expires_at = expires_at
-        self._reauth_asked = False
+        self._plan_reauth(now)
         self._send("reauthenticated", wire.Reauthenticated(None if expires_at is None else expires_at - now))
 
     def refused(self, reason: str) -> None:
@@ -192,6 +193,7 @@ class Session:
         if self.state is State.RESUMING:
             self.state = State.LIVE
             self._request = None
+            self._plan_reauth(now)
             self._next_ping = now + int(PING_MS * self._jitter)
         following = self._merge.settle(changes.head, now)
         if moved:
@@ -204,23 +206,22 @@ class Session:
         """Handle that the database cannot be read: the client comes back later with the cursor it has."""
         self.fail("unavailable", "the inbox cannot be read now; try again", CloseCode.INTERNAL)
 
-    def step(self, change: LiveChange) -> bool:
-        """Take a change if it is simply the next one: True means write its frame now, and nothing else is to be done.
+    def step(self, epoch: str, before: int, version: int) -> bool:
+        """Take changes from `before` to `version` if they are simply the next: True means write their frames now.
 
         The usual case, without effects: `live` does the same in five times the time. False: nothing was done; call
-        `live`.
+        `live` for each.
         """
         merge = self._merge
         if (
-            change.version != merge.version + 1
+            merge.version != before
             or merge.reading
             or merge.waiting
-            or change.frame is None
-            or change.epoch != merge.epoch
+            or merge.epoch != epoch
             or self.state is not State.LIVE
         ):
             return False
-        merge.version = change.version
+        merge.version = version
         return True
 
     def live(self, change: LiveChange, now: int) -> None:
@@ -257,8 +258,8 @@ class Session:
             self._merge.expire()
             self._read_if_wanted()
         if self.state is State.LIVE:
-            if not self._reauth_asked and self._expires_at is not None and now >= self._expires_at - REAUTH_LEAD_MS:
-                self._reauth_asked = True
+            if self._reauth_at is not None and self._expires_at is not None and now >= self._reauth_at:
+                self._reauth_at = None
                 self._send("reauth", wire.ReauthRequest(self._expires_at - now))
             if now >= self._next_ping:
                 self._next_ping = now + PING_MS
@@ -336,6 +337,12 @@ class Session:
                 self._request = Cursor.parse(cursor)
             except InvalidRequest:
                 self._resync = "bad_cursor"
+
+    def _plan_reauth(self, now: int) -> None:
+        """Ask in good time, yet not before half of what is left has passed: short tokens would be asked for and on."""
+        if self._expires_at is not None:
+            left = self._expires_at - now
+            self._reauth_at = self._expires_at - min(REAUTH_LEAD_MS, left // 2)
 
     def _tell_changes(self, changes: Changes) -> bool:
         """Send the catch-up itself; False if there is nothing that the client does not hold already."""

@@ -7,10 +7,11 @@ from typing import Protocol
 from hub.core.cursor import Cursor
 from hub.core.effects import Authenticate, Close, Effect, Mark, Resume, Send, SetAttention
 from hub.core.errors import Unauthenticated
-from hub.core.frames import CloseCode, Outgoing, outgoing
+from hub.core.frames import CloseCode, Outgoing
 from hub.core.model import Attention, Changes
 from hub.core.session import Session, State
 from hub.core.wire import LiveChange
+from hub.gateway.news import News
 from hub.ports import Identity
 
 
@@ -99,11 +100,16 @@ class Connection:
         self.session.refused(reason)
         self._perform()
 
-    def live(self, change: LiveChange, out: Outgoing | None = None) -> None:
-        """See `Session.live`; `out` is the change's frame, made once for all who hear it."""
-        if self.session.step(change):
-            self.send(out or outgoing(change))
-            return
+    def hear(self, news: News) -> bool:
+        """Take news if they are simply the next (see `Session.step`); else False: call `live` for each change."""
+        if not self.session.step(news.epoch, news.before, news.version):
+            return False
+        for out in news.outs:
+            self.send(out)
+        return True
+
+    def live(self, change: LiveChange) -> None:
+        """See `Session.live`."""
         self.session.live(change, self._host.monotonic())
         self._perform()
 

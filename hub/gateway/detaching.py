@@ -1,7 +1,7 @@
 """uvicorn's protocol classes, from which a connection can be taken out of its ASGI task (`DETACH`).
 
-Routing, middleware and authentication are the app's, as on any server. Then an endpoint may take the transport over: the task
-ends, and with it go the parser, the queue and the events that uvicorn keeps per connection (20 kB).
+Routing, middleware and authentication are the app's, as on any server. Then an endpoint may take the transport over:
+the task ends, and with it go the parser, the queue and the events that uvicorn keeps per connection (20 kB).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import structlog
 from hub.core.cursor import Cursor
 from hub.core.effects import Mark
 from hub.core.errors import DataError, RequestError, StoreUnavailable, Unavailable
-from hub.core.frames import CloseCode, outgoing
+from hub.core.frames import CloseCode
 from hub.core.ids import connection_id
 from hub.core.model import Attention, InboxKey
 from hub.core.session import Session
@@ -22,6 +22,7 @@ from hub.gateway.admission import Admission
 from hub.gateway.attendance import REFRESH_INTERVAL, Attendance
 from hub.gateway.connection import Connection
 from hub.gateway.drain import Drain
+from hub.gateway.flusher import Flusher
 from hub.gateway.lane import Lane, LaneConnection
 from hub.gateway.lane_sse import LaneStream
 from hub.gateway.lane_websocket import LaneWebSocket
@@ -163,6 +164,9 @@ class Gateway:
             self._lane = Lane(self, self.limits, self.metrics)
         return self._lane
 
+    def _flusher(self) -> Flusher:
+        return self.lane.flusher
+
     def _session(self, name: str | None = None) -> Session:
         jitter = random.random()  # noqa: S311 - not for secrecy: pings must not come in step
         return Session(name or connection_id(), self.monotonic(), jitter=jitter)
@@ -206,10 +210,9 @@ class Gateway:
         self._no_stranger(connection)
         self._attendance.leave(connection, fade=fade)
         key = connection.session.key
-        if key is not None:
-            if self._registry.remove(key, connection) and not self._unsubscribing:
-                self._unsubscribing = True
-                self._tasks.spawn(self._unsubscribe(), "unsubscribe")
+        if key is not None and self._registry.remove(key, connection) and not self._unsubscribing:
+            self._unsubscribing = True
+            self._tasks.spawn(self._unsubscribe(), "unsubscribe")
         connection.lost()
         if not self._connections:
             self._empty.set()
@@ -277,9 +280,7 @@ class Gateway:
         if change.event == ATTENTION_EVENT:
             self._on_attention(key, change)
             return
-        out = None if change.frame is None else outgoing(change)
-        for connection in self._registry.connections(key):
-            connection.live(change, out)
+        self._registry.tell(key, change, self._flusher)
 
     def on_gap(self) -> None:
         """Compare everybody with the database soon."""

@@ -121,7 +121,7 @@ class LaneConnection(Connection, asyncio.Protocol):
     # What a kind of transport says
 
     def encode(self, out: Outgoing) -> bytes:
-        """Encode a frame for this kind of transport; the last one is remembered, since all hear the same."""
+        """Encode a frame for this kind of transport."""
         raise NotImplementedError
 
     def farewell(self) -> bytes:
@@ -149,6 +149,13 @@ class LaneConnection(Connection, asyncio.Protocol):
             self._waiting += len(data)
             if self._waiting + self.unread > self.lane.limits.outbox_bytes:
                 self.cut("too_slow")
+
+    def write_now(self, data: bytes) -> None:
+        """Write bytes at once, unless something waits before them: for callers that have joined what there is."""
+        if self._pending is None and not self._paused and self.transport is not None:
+            self.transport.write(data)
+        else:
+            self.write(data)
 
     def mark(self, mark: Mark) -> None:
         """Apply marks in a task while there are any; hold the client back while there are many."""

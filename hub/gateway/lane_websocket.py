@@ -5,21 +5,16 @@ from __future__ import annotations
 from hub.core.effects import Close
 from hub.core.frames import CloseCode, Outgoing
 from hub.core.session import Session
+from hub.gateway.encoding import as_text_frame
 from hub.gateway.lane import Lane, LaneConnection
-from hub.gateway.rfc6455 import Binary, Closed, Event, Failed, FrameReader, Ping, Text, close_frame, pong_frame, text_frame
+from hub.gateway.news import News
+from hub.gateway.rfc6455 import Binary, Closed, Event, Failed, FrameReader, Ping, Text, close_frame, pong_frame
 
 MAX_MESSAGE = 64 * 1024
 """Bytes at which reading stops; the session refuses frames beyond 32 KiB itself, with an `error` frame."""
 
 NORMAL = 1000
 """The close code of RFC 6455 for an end as intended."""
-
-
-class _Last:
-    """The last frame encoded: whoever hears of a change hears the same, one after the other."""
-
-    out: Outgoing | None = None
-    data: bytes = b""
 
 
 class LaneWebSocket(LaneConnection):
@@ -36,9 +31,14 @@ class LaneWebSocket(LaneConnection):
 
     def encode(self, out: Outgoing) -> bytes:
         """Make it a text frame."""
-        if out is not _Last.out:
-            _Last.out, _Last.data = out, text_frame(out.frame)
-        return _Last.data
+        return as_text_frame(out)
+
+    def hear(self, news: News) -> bool:
+        """See `Connection.hear`."""
+        if not self.session.step(news.epoch, news.before, news.version):
+            return False
+        self.write_now(news.websocket())
+        return True
 
     def farewell(self) -> bytes:
         """Return a close frame."""

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from hub.core.model import InboxKey
+from hub.core.wire import LiveChange
 from hub.gateway.connection import Connection
+from hub.gateway.flusher import Flusher
+from hub.gateway.news import News, in_step
 from hub.ports import Bus
 
 
 class _User:
     """One user's connections at this node."""
 
-    __slots__ = ("connections", "subscribed")
+    __slots__ = ("connections", "news", "subscribed")
 
     def __init__(self, connection: Connection) -> None:
+        self.news: list[LiveChange] | None = None
+        """What was heard since the last flush."""
         self.connections: Connection | dict[Connection, None] = connection
         """Most users have one here: a container for it would cost more than the connection's own object."""
         self.subscribed = False
+
+    def flush(self) -> None:
+        """Tell the news to all connections."""
+        changes, self.news = self.news, None
+        if changes is None:
+            return
+        news = News(changes) if in_step(changes) else None
+        listening = self.connections
+        # A copy, because calling them may end them.
+        for connection in tuple(listening) if isinstance(listening, dict) else (listening,):
+            if news is None or not connection.hear(news):
+                for change in changes:
+                    connection.live(change)
 
 
 class Registry:
@@ -57,6 +75,17 @@ class Registry:
         if user.subscribed:
             self._left[key] = None
         return bool(self._left)
+
+    def tell(self, key: InboxKey, change: LiveChange, flusher: Callable[[], Flusher]) -> None:
+        """Tell a user's connections of a change, together with what else is heard until the next flush."""
+        user = self._users.get(key)
+        if user is None:
+            return
+        if user.news is None:
+            user.news = [change]
+            flusher().ask(user)
+        else:
+            user.news.append(change)
 
     def connections(self, key: InboxKey) -> Collection[Connection]:
         """Return a user's connections; a copy, because calling them may end them."""

@@ -64,7 +64,7 @@ class _LaneResponse(Response):
         self._detach = detach
         self._connect = partial(LaneStream.connect, identity=identity, cursor=cursor, attention=attention)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI calls it
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         stream = self._gateway.open_stream()
         if self._detach(stream):

@@ -88,7 +88,9 @@ class Presence(MemoryPresence):
 class Node:
     """The node under test."""
 
-    def __init__(self, database: Database, presence: Presence, bus: Bus, clock: ManualClock, limits: Limits, *, lane: bool = True) -> None:
+    def __init__(
+        self, database: Database, presence: Presence, bus: Bus, clock: ManualClock, limits: Limits, *, lane: bool = True
+    ) -> None:
         self.clock = clock
         self.bus = bus
         self.presence = presence

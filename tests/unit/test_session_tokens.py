@@ -6,7 +6,7 @@ from hub.core.effects import Authenticate
 from hub.core.frames import CloseCode
 from hub.core.model import Changes, InboxKey
 from hub.core.session import REAUTH_LEAD_MS
-from tests.unit.test_session import ADA, T0, Driver, change, connecting, head, live
+from tests.unit.test_session import ADA, EPOCH, T0, Driver, change, connecting, head, live
 
 END = T0 + 100_000
 
@@ -68,18 +68,18 @@ def test_a_bad_token_ends_it() -> None:
     assert driver.closed.code == CloseCode.UNAUTHENTICATED
 
 
-def test_a_token_that_is_about_to_end_is_asked_for_at_once() -> None:
+def test_a_short_token_is_asked_for_after_half_its_time_and_not_on_and_on() -> None:
     driver = connecting(expires_at=T0 + 1_000)
-    assert driver.session.next_deadline() == T0 + 1_000, "but not before the catch-up, which it would interrupt"
+    assert driver.session.next_deadline() == T0 + 1_000, "not before the catch-up, which it would interrupt"
     driver.answer(Changes(head(3)))
-    deadline = driver.session.next_deadline()
-    assert deadline is not None
-    assert deadline <= driver.now
-    driver.advance(0)
+    assert driver.session.next_deadline() == T0 + 500
+    driver.advance(500)
     assert "reauth" in asked(driver)
-    deadline = driver.session.next_deadline()
-    assert deadline is not None
-    assert deadline > driver.now
+    driver.session.renewed(ADA, expires_at=T0 + 1_500, now=driver.now)
+    driver.collect()
+    assert driver.session.next_deadline() == T0 + 1_000
+    driver.advance(0)
+    assert asked(driver) == ["reauthenticated"]
 
 
 def test_a_fresh_token_may_come_unasked() -> None:
@@ -97,18 +97,22 @@ def test_reauth_comes_after_connect_only() -> None:
 
 def test_the_next_change_is_one_step_and_nothing_else_is() -> None:
     driver = live(version=5)
-    assert driver.session.step(change(6))
-    assert not driver.session.step(change(6)), "again"
-    assert not driver.session.step(change(8)), "a gap"
+    step = driver.session.step
+    assert step(EPOCH, 5, 6)
+    assert not step(EPOCH, 5, 6), "again"
+    assert not step(EPOCH, 7, 8), "a gap"
+    assert not step("another", 6, 7)
     driver.hear(change(8))
-    assert not driver.session.step(change(7)), "what follows is held: one after the other"
+    assert not step(EPOCH, 6, 7), "what follows is held: one after the other"
     driver.hear(change(7))
     assert driver.versions() == [7, 8]
-    assert driver.session.step(change(9))
+    assert step(EPOCH, 8, 18), "ten at once"
+    driver.hear(change(19))
+    assert driver.versions() == [19]
     driver.session.lost()
-    assert not driver.session.step(change(10))
+    assert not step(EPOCH, 19, 20)
 
 
 def test_no_step_while_catching_up() -> None:
     driver = connecting()
-    assert not driver.session.step(change(0))
+    assert not driver.session.step("", -1, 0)

@@ -213,9 +213,7 @@ async def test_a_client_that_hangs_up_without_a_word_is_gone(node: Node) -> None
     assert node.gateway.metrics.closes["websocket", "client"] == 1
 
 
-async def test_many_marks_are_applied_in_order_while_reading_rests(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_many_marks_are_applied_in_order_while_reading_rests(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     identifier = await node.publish("ada")
     rested: list[bool] = []
     async with await node.ready() as client:
