@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from hub.core.errors import Forbidden, InvalidRequest, Unauthenticated
 from hub.core.frames import CloseCode
@@ -30,8 +30,6 @@ async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
         await _pump(gateway, socket, connection)
     finally:
         gateway.disconnect(connection)
-    if connection.closing is not None and connection.closing.code is CloseCode.TOO_SLOW:
-        await _close(socket, connection)
 
 
 def _greet(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
@@ -48,7 +46,7 @@ def _greet(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
 
 
 async def _pump(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
-    """Read and write side by side until either ends, then end the other."""
+    """Read and write side by side until either ends, then end the other, and say how it ended."""
     reader = asyncio.create_task(_read(gateway, socket, connection), name="websocket-read")
     writer = asyncio.create_task(_write(socket, connection), name="websocket-write")
     connection.on_overflow = writer.cancel
@@ -62,6 +60,7 @@ async def _pump(gateway: Gateway, socket: WebSocket, connection: Connection) -> 
         reader.cancel()
         writer.cancel()
         await asyncio.wait((reader, writer))
+    await _close(socket, connection)  # only now: beside a pending `receive`, granian sends no close frame
     for task in (reader, writer):
         if not task.cancelled():
             task.result()
@@ -80,7 +79,7 @@ async def _read(gateway: Gateway, socket: WebSocket, connection: Connection) -> 
 
 
 async def _write(socket: WebSocket, connection: Connection) -> None:
-    """Write what is queued, then say how it ended."""
+    """Write what is queued."""
     with suppress(WebSocketDisconnect):  # the client has gone: the reader hears of it too
         while True:
             await connection.wait()
@@ -88,12 +87,11 @@ async def _write(socket: WebSocket, connection: Connection) -> None:
                 await socket.send_text(out.frame.decode())
             if connection.ended:
                 break
-        await _close(socket, connection)
 
 
 async def _close(socket: WebSocket, connection: Connection) -> None:
     closing = connection.closing
-    if closing is not None:
+    if closing is not None and socket.client_state is WebSocketState.CONNECTED:
         with suppress(TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await socket.close(closing.code, closing.reason)
