@@ -18,7 +18,7 @@ from tests.support.asgi_servers import SERVERS, AsgiServer, ServedHub, events
 from tests.support.listener import PATIENCE
 from tests.support.live import Socket
 
-SLOW = 200
+SLOW = 160
 """Items of 3.5 kB for somebody who does not read: more than may wait for them anywhere."""
 
 by_server = pytest.mark.parametrize("server", SERVERS, ids=[server.name for server in SERVERS], scope="module")

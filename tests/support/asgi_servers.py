@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -20,18 +21,14 @@ from typing import Any
 
 import httpx2
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
 from websockets.asyncio.client import ClientConnection, connect
 
-from hub.app import create_app
 from hub.core.model import InboxKey
 from hub.keyring import Keyring
 from hub.settings import Settings
 from tests.support.listener import PATIENCE
 from tests.support.live import Socket
-from tests.support.process import BellwireProcess
+from tests.support.process import REPOSITORY, BellwireProcess
 
 API_KEY = "an-api-key-for-tests"
 JWT_SECRET = "a-secret-for-tests-of-32-bytes-or-more"
@@ -67,7 +64,7 @@ SERVERS = (
     AsgiServer(
         "mounted",
         lambda port: [_BIN / "uvicorn", "--factory", "tests.support.asgi_servers:host_app", "--port", str(port)],
-        prefix="/in/the-app",
+        prefix="/notifications",
         farewell=1012,
     ),
     AsgiServer(
@@ -82,18 +79,13 @@ SERVERS = (
 
 
 def host_app() -> Starlette:
-    """Make somebody's app with the hub in it, as `docs/deploying.md` shows it."""
-    hub = create_app()
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with hub.router.lifespan_context(hub):
-            yield
-
-    async def home(_: Request) -> PlainTextResponse:
-        return PlainTextResponse("the host's own page")
-
-    return Starlette(routes=[Route("/", home), Mount("/in/the-app", hub)], lifespan=lifespan)
+    """Make somebody's app with the hub in it: the example of `docs/deploying.md`."""
+    example = re.search(r"```python\n(.*?)```", (REPOSITORY / "docs" / "deploying.md").read_text(), re.DOTALL)
+    assert example is not None
+    names: dict[str, Any] = {}
+    exec(example[1], names)  # noqa: S102 - our own documentation
+    assert isinstance(names["app"], Starlette)
+    return names["app"]
 
 
 class ServedHub(BellwireProcess):
