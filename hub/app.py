@@ -25,6 +25,7 @@ from hub.credentials import load_credentials
 from hub.gateway.gateway import Gateway
 from hub.gateway.limits import Limits
 from hub.gateway.routes import gateway_routes
+from hub.http.origins import Origins
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Presence
 from hub.service import Hub
@@ -148,7 +149,8 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(settings))
         limits = Limits.from_settings(settings)
-        gateway = Gateway(parts.hub, keyring, parts.bus, parts.presence, limits=limits)
+        origins = Origins(settings.origins, settings.public_url)
+        gateway = Gateway(parts.hub, keyring, parts.bus, parts.presence, limits=limits, origins=origins)
         listeners: list[BusListener] = [gateway]
         await parts.bus.start(_Listeners(listeners))
         await gateway.start()
@@ -190,13 +192,12 @@ def create_app(settings: Settings | None = None, background: StartBackground | N
 
 def _middleware(settings: Settings) -> list[Middleware]:
     """Let pages of the allowed origins in. Credentials travel in headers of ours, never in cookies."""
-    origins = [origin.strip().rstrip("/") for origin in settings.allowed_origins.split(",") if origin.strip()]
-    if not origins:
+    if not settings.origins:
         return []
     return [
         Middleware(
             CORSMiddleware,
-            allow_origins=origins,
+            allow_origins=settings.origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Idempotency-Key"],
             expose_headers=["Location", "Retry-After", "Idempotent-Replayed"],

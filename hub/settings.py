@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     """Proxies whose `X-Forwarded-*` headers are believed: addresses with commas between them, or `*`."""
     allowed_origins: str = ""
     """Web apps on other origins whose pages may load the bell and call this hub: `https://app.example.com`, with
-    commas between several, or `*`. (CORS; pages of this hub's own origin need nothing.)"""
+    commas between several, or `*`. (CORS and live connections; pages of this hub's own origin need nothing.)"""
     public_url: str | None = None
     """Where users reach this hub, for links in e-mail; unset: relative links are left out."""
 
@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return url
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """`allowed_origins`, one by one."""
+        listed = (origin.strip().rstrip("/") for origin in self.allowed_origins.split(","))
+        return tuple(origin for origin in listed if origin)
 
     @property
     def development(self) -> bool:

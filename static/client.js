@@ -15,6 +15,7 @@
 
 import { Connection } from './connection.js';
 import { InboxStore } from './store.js';
+import { retryAfter } from './transport.js';
 
 const DELIVERED_MS = 200; // gather acknowledgements for this long
 const RELOAD_MS = { least: 1_000, spread: 4_000 }; // between attempts to read the newest page
@@ -30,6 +31,7 @@ export class BellwireClient extends EventTarget {
   #toldAttention = '';
   #stale = true;
   #reloading = false;
+  #reloadAfter = 0; // milliseconds that the hub asked to wait
   /** @type {Set<string>} */
   #delivered = new Set();
   /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -185,7 +187,8 @@ export class BellwireClient extends EventTarget {
       this.#stale = false; // a `resync` during the fetch sets it again
       if (await this.#fetchPage(null)) continue;
       this.#stale = true;
-      await new Promise((resolve) => setTimeout(resolve, RELOAD_MS.least + Math.random() * RELOAD_MS.spread));
+      const wait = Math.max(this.#reloadAfter, RELOAD_MS.least) + Math.random() * RELOAD_MS.spread;
+      await new Promise((resolve) => setTimeout(resolve, wait));
     }
     this.#reloading = false;
   }
@@ -200,6 +203,7 @@ export class BellwireClient extends EventTarget {
       const answer = await this.#call(`/v1/inbox?${query}`);
       if (answer.ok) page = await answer.json();
       else this.#fail(String(answer.status), answer.statusText);
+      this.#reloadAfter = retryAfter(answer) ?? 0;
     } catch (error) {
       this.#fail('unreachable', String(error));
     }

@@ -26,6 +26,7 @@ const STABLE_MS = 60_000; // after which the next failure is a first one
 const BACKOFF_MS = { first: 500, most: 30_000 };
 const BLOCKED = 2; // failures in a row, with the hub in reach, that mean a transport doesn't get through
 const UNAUTHENTICATED = new Set([401, 4102]);
+const BUSY = new Set([429, 503]); // the hub's own answers: it is in reach, but has no room
 
 export class Connection {
   /** @type {Status} */
@@ -50,6 +51,12 @@ export class Connection {
   #silence;
   #patience = PATIENCE_MS;
   #comeBackAt = 0;
+  #token = ''; // the last one that was shown
+  /** @type {string|null} what the hub would not have; it is not shown again */
+  #refused = null;
+  #refusals = 0; // since the last `ready`
+  /** @type {string|null} asked for already, for the next connection */
+  #renewed = null;
   #wake = () => {};
   #onOnline = () => {
     this.#rung = this.#startRung; // another network may let through what the last one blocked
@@ -72,6 +79,9 @@ export class Connection {
     if (this.#running !== null) return;
     this.#running = new AbortController();
     this.#failures = 0;
+    this.#refused = null;
+    this.#refusals = 0;
+    this.#renewed = null;
     globalThis.addEventListener?.('online', this.#onOnline);
     this.#run(this.#running.signal);
   }
@@ -104,7 +114,7 @@ export class Connection {
       const { ended, ready } = await this.#connect(running);
       if (running.aborted) return;
       if (ready && Date.now() - began >= STABLE_MS) this.#failures = 0;
-      if (this.#isFinal(ended.code, ready)) {
+      if (this.#isFinal(ended.code)) {
         this.#owner.onFailure('refused', ended.reason || `the hub refused the connection (${ended.code})`);
         this.stop('refused');
         return;
@@ -127,10 +137,13 @@ export class Connection {
     /** @type {import('./transport.js').Ended} */
     let ended;
     try {
-      const token = /** @type {string} */ (await Promise.race([this.#owner.token(), hungUp]));
-      ended = await LADDER[this.#rung].open({
+      const fresh = this.#renewed ?? Promise.race([this.#owner.token(), hungUp]);
+      this.#renewed = null;
+      this.#token = /** @type {string} */ (await fresh);
+      const open = this.#token === this.#refused ? refusedAlready : LADDER[this.#rung].open;
+      ended = await open({
         url: this.#url,
-        token,
+        token: this.#token,
         cursor: this.#owner.cursor(),
         attention: this.#owner.attention,
         signal: current.signal,
@@ -144,6 +157,10 @@ export class Connection {
     } catch (error) {
       if (!running.aborted && !current.signal.aborted) this.#owner.onFailure('unreachable', String(error));
       ended = { code: 0, reason: String(error), afterMs: null };
+    }
+    if (UNAUTHENTICATED.has(ended.code)) {
+      this.#refused = this.#token;
+      this.#refusals += 1;
     }
     hungUp.catch(() => {});
     current.abort();
@@ -162,14 +179,41 @@ export class Connection {
       setTimeout(() => current?.abort(), frame.after_ms);
       return;
     }
+    if (frame.type === 'reauth') {
+      this.#reauthenticate();
+      return;
+    }
+    if (frame.type === 'reauthenticated') return;
     if (frame.type === 'ready') {
       this.id = frame.connection;
       this.#patience = 2 * frame.ping_ms;
       this.#expectWithin(this.#patience);
       this.#blocked = 0;
+      this.#refusals = 0;
       this.#become('online');
     }
     this.#owner.onFrame(frame, live);
+  }
+
+  /**
+   * Show a fresh token before the last one ends. Where none is to be had, the server ends the connection in time, and
+   * coming back asks again.
+   */
+  async #reauthenticate() {
+    const current = this.#current;
+    try {
+      const token = await this.#owner.token();
+      if (current === null || current.signal.aborted) return;
+      if (this.send === null) {
+        this.#renewed = token; // a stream can't send: it begins anew where it was
+        current.abort();
+      } else {
+        this.#token = token;
+        this.send({ type: 'reauth', token });
+      }
+    } catch (error) {
+      if (!current?.signal.aborted) this.#owner.onFailure('unreachable', String(error));
+    }
   }
 
   /** Hang up unless something comes in within so many milliseconds. @param {number} ms */
@@ -179,15 +223,19 @@ export class Connection {
     this.#silence = setTimeout(() => current?.abort(), ms);
   }
 
-  /** A token may just have run out: one that was refused at the first try is renewed once. */
-  #isFinal(/** @type {number} */ code, /** @type {boolean} */ ready) {
-    if (UNAUTHENTICATED.has(code)) return !ready && this.#failures > 0;
+  /** A token may just have run out, or be revoked: one that was refused is renewed once. */
+  #isFinal(/** @type {number} */ code) {
+    if (UNAUTHENTICATED.has(code)) return this.#refusals > 1;
     return code === 403 || (code >= 4100 && code < 4200);
   }
 
   /** Where the hub answers but a transport does not get through, it is blocked on the way: take the next one. */
   async #stepDownIfBlocked(/** @type {number} */ code, /** @type {boolean} */ ready) {
     if (ready || UNAUTHENTICATED.has(code) || (code >= 4000 && code < 4100)) return;
+    if (BUSY.has(code)) {
+      this.#rung = this.#startRung; // a WebSocket that was refused for want of room looks like one that is blocked
+      return;
+    }
     const signal = AbortSignal.timeout(PROBE_MS);
     const answers = await fetch(`${this.#url}/healthz`, { cache: 'no-store', signal }).then(
       (answer) => answer.ok,
@@ -199,11 +247,11 @@ export class Connection {
     this.#blocked = 0;
   }
 
-  /** Wait as long as the server asked, else a random time that grows with each failure ("full jitter"). */
+  /** Wait as long as the server asked, and a random time that grows with each failure ("full jitter"). */
   async #pause(/** @type {AbortSignal} */ running, /** @type {number|null} */ asked) {
     const most = Math.min(BACKOFF_MS.most, BACKOFF_MS.first * 2 ** (this.#failures - 1));
     const planned = this.#comeBackAt > 0 ? Math.max(0, this.#comeBackAt - Date.now()) : null;
-    const wait = planned ?? Math.max(asked ?? 0, Math.random() * most);
+    const wait = planned ?? (asked ?? 0) + Math.random() * most;
     this.#comeBackAt = 0;
     this.retryAt = Date.now() + wait;
     this.#become('waiting');
@@ -225,4 +273,9 @@ export class Connection {
     this.status = status;
     this.#owner.onStatus();
   }
+}
+
+/** Stands in for a transport when the token is still the one that was refused. */
+async function refusedAlready() {
+  return { code: 4102, reason: 'the token is still the one that was refused', afterMs: null };
 }

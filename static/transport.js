@@ -119,6 +119,12 @@ async function ask(url, options) {
 
 /** @param {Response} answer @returns {Ended} */
 function refused(answer) {
-  const seconds = Number(answer.headers.get('Retry-After') ?? NaN);
-  return { code: answer.status, reason: answer.statusText, afterMs: Number.isFinite(seconds) ? seconds * 1000 : null };
+  return { code: answer.status, reason: answer.statusText, afterMs: retryAfter(answer) };
+}
+
+/** What `Retry-After` asks for (RFC 9110, section 10.2.3). @param {Response} answer @returns {number|null} milliseconds */
+export function retryAfter(answer) {
+  const value = answer.headers.get('Retry-After') ?? '';
+  const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isFinite(wait) ? Math.max(0, wait) : null;
 }

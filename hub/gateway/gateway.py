@@ -9,10 +9,11 @@ from collections import Counter
 
 import msgspec
 import structlog
+from starlette.requests import HTTPConnection
 
 from hub.core.cursor import Cursor
 from hub.core.effects import Mark
-from hub.core.errors import DataError, RequestError, StoreUnavailable, Unavailable
+from hub.core.errors import DataError, Forbidden, RequestError, StoreUnavailable, Unavailable
 from hub.core.frames import CloseCode
 from hub.core.ids import connection_id
 from hub.core.model import Attention, InboxKey
@@ -34,6 +35,7 @@ from hub.gateway.reconciler import Reconciler
 from hub.gateway.registry import Registry
 from hub.gateway.tasks import Tasks
 from hub.http.auth import Guard
+from hub.http.origins import Origins
 from hub.ports import Authenticator, Bus, Identity, Presence
 from hub.service import Hub
 
@@ -54,12 +56,14 @@ class Gateway:
         presence: Presence,
         *,
         limits: Limits | None = None,
+        origins: Origins | None = None,
         presence_interval: float = REFRESH_INTERVAL,
     ) -> None:
         self.hub = hub
         self.limits = limits or Limits()
         self.guard = Guard(authenticator, hub.clock)
         self.metrics = GatewayMetrics()
+        self._pages = origins or Origins()
         self.draining = False
         self._authenticator = authenticator
         self._bus = bus
@@ -122,13 +126,17 @@ class Gateway:
         """Whether no more connections are taken."""
         return self.draining or len(self._connections) >= self.limits.connections
 
-    def admit(self) -> None:
+    def admit(self, request: HTTPConnection) -> None:
         """Count somebody who comes in; call it before anything that costs.
 
         Raises:
+            Forbidden: it comes from a page that may not.
             Unavailable: too many come at once; with the time after which there is room.
 
         """
+        if not self._pages.admit(request):
+            self.metrics.refused("origin")
+            raise Forbidden("pages of this origin may not connect; add it to BELLWIRE_ALLOWED_ORIGINS")
         wait = self._admission.admit(asyncio.get_running_loop().time())
         if wait:
             self.metrics.refused("admission")

@@ -40,7 +40,7 @@ async def serve_poll(gateway: Gateway, request: Request) -> Response:
         Unauthenticated, InvalidRequest, Unavailable: see the text.
 
     """
-    gateway.admit()
+    gateway.admit(request)
     query = read_query(request, ("cursor", "timeout", "connection", "state"))
     attention, timeout, name = attention_of(query), _timeout(query), _name(query)
     identity = by_header(gateway, request)

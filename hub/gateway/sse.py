@@ -38,7 +38,7 @@ async def serve_sse(gateway: Gateway, request: Request) -> Response:
         Unauthenticated, InvalidRequest, Unavailable: before anything is streamed.
 
     """
-    gateway.admit()
+    gateway.admit(request)
     query = read_query(request, ("cursor", "ticket", "state"))
     attention = attention_of(query)
     identity = await by_header_or_ticket(gateway, request, query)

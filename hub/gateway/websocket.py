@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import msgspec
 from starlette.responses import Response
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from hub.core import wire
-from hub.core.errors import Forbidden, InvalidRequest, Unauthenticated, Unavailable
+from hub.core.errors import Forbidden, InvalidRequest, RequestError, Unauthenticated
 from hub.core.frames import CloseCode
 from hub.gateway.connection import Connection
 from hub.gateway.detaching import detach_of
@@ -30,8 +30,8 @@ async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
     before it.
     """
     try:
-        gateway.admit()
-    except Unavailable as error:
+        gateway.admit(socket)
+    except RequestError as error:
         await _deny(socket, error)
         return
     detach = detach_of(socket)
@@ -49,17 +49,15 @@ async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
         await _pump(gateway, socket, connection)
     finally:
         gateway.disconnect(connection)
-    if connection.closing is not None and connection.closing.code is CloseCode.TOO_SLOW:
-        await _close(socket, connection)
 
 
-async def _deny(socket: WebSocket, error: Unavailable) -> None:
+async def _deny(socket: WebSocket, error: RequestError) -> None:
     """Refuse the handshake."""
     problem = wire.Problem(type=error.type, title=error.title, status=error.status, detail=error.detail)
     response = Response(
         msgspec.json.encode(problem),
         status_code=error.status,
-        headers={"Retry-After": str(error.retry_after)},
+        headers={} if error.retry_after is None else {"Retry-After": str(error.retry_after)},
         media_type="application/problem+json",
     )
     if "websocket.http.response" in socket.scope.get("extensions", {}):
@@ -82,7 +80,7 @@ def _greet(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
 
 
 async def _pump(gateway: Gateway, socket: WebSocket, connection: QueuedConnection) -> None:
-    """Read and write side by side until either ends, then end the other."""
+    """Read and write side by side until either ends, then end the other, and say how it ended."""
     reader = asyncio.create_task(_read(gateway, socket, connection), name="websocket-read")
     writer = asyncio.create_task(_write(socket, connection), name="websocket-write")
     connection.on_overflow = writer.cancel
@@ -96,6 +94,7 @@ async def _pump(gateway: Gateway, socket: WebSocket, connection: QueuedConnectio
         reader.cancel()
         writer.cancel()
         await asyncio.wait((reader, writer))
+    await _close(socket, connection)  # only now: beside a pending `receive`, granian sends no close frame
     for task in (reader, writer):
         if not task.cancelled():
             task.result()
@@ -114,7 +113,7 @@ async def _read(gateway: Gateway, socket: WebSocket, connection: QueuedConnectio
 
 
 async def _write(socket: WebSocket, connection: QueuedConnection) -> None:
-    """Write what is queued, then say how it ended."""
+    """Write what is queued."""
     with suppress(WebSocketDisconnect):  # the client has gone: the reader hears of it too
         while True:
             await connection.wait()
@@ -122,12 +121,11 @@ async def _write(socket: WebSocket, connection: QueuedConnection) -> None:
                 await socket.send_text(out.frame.decode())
             if connection.ended:
                 break
-        await _close(socket, connection)
 
 
 async def _close(socket: WebSocket, connection: Connection) -> None:
     closing = connection.closing
-    if closing is not None:
+    if closing is not None and socket.client_state is WebSocketState.CONNECTED:
         with suppress(TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await socket.close(closing.code, closing.reason)

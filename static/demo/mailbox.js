@@ -31,7 +31,7 @@ export class Mailbox {
     clearTimeout(this.#timer);
     const since = this.#messages[0]?.seq ?? 0;
     /** @type {{messages: Message[]}} */
-    const { messages } = await get(`/demo/mail?since=${since}`).catch(() => ({ messages: [] })); // tried again soon
+    const { messages } = await get(`demo/mail?since=${since}`).catch(() => ({ messages: [] })); // tried again soon
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.refresh(), EVERY_MS);
     const fresh = messages.filter(({ seq }) => seq > (this.#messages[0]?.seq ?? 0));

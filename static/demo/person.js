@@ -1,7 +1,7 @@
 /** One user's window: a bell with a client of its own, and the switches that take the user away. */
 
 import { BellwireClient } from '../client.js';
-import { tokenOf } from './session.js';
+import { HUB, tokenOf } from './session.js';
 
 const TOAST_MS = 3_500;
 const TRANSPORTS = /** @type {Record<string, string>} */ ({
@@ -19,7 +19,7 @@ export function createPerson({ user, name, email }, template) {
   const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
   const element = /** @type {HTMLElement} */ (copy.firstElementChild);
   const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (element.querySelector(selector));
-  const client = new BellwireClient({ token: () => tokenOf(user) });
+  const client = new BellwireClient({ url: HUB, token: () => tokenOf(user) });
   const bell = /** @type {import('../notification-bell.js').NotificationBell} */ (part('notification-bell'));
   let away = false;
 

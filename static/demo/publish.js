@@ -1,6 +1,6 @@
 /** The form that publishes, and the same as a call that can be copied. */
 
-import { post } from './session.js';
+import { HUB, post } from './session.js';
 
 const SHORT_LIST = /\[\n(\s+"[^\n]*\n)+\s+\]/g; // of strings: line breaks inside strings are escaped
 
@@ -84,7 +84,7 @@ export function setUpPublish(card, onPublished) {
     button.disabled = true;
     problem.hidden = true;
     try {
-      onPublished(await post('/demo/notifications', request()));
+      onPublished(await post('demo/notifications', request()));
     } catch (error) {
       problem.textContent = error instanceof TypeError ? 'The server is out of reach.' : /** @type {Error} */ (error).message;
       problem.hidden = false;
@@ -96,7 +96,7 @@ export function setUpPublish(card, onPublished) {
 /** @param {string} body @returns {string} a command for a POSIX shell */
 function curl(body) {
   return [
-    `curl ${location.origin}/v1/notifications \\`,
+    `curl ${HUB}v1/notifications \\`,
     '  -H "Authorization: Bearer $BELLWIRE_API_KEY" \\',
     '  -H "Content-Type: application/json" \\',
     `  -d '${body.replaceAll("'", "'\\''")}'`,

@@ -2,6 +2,9 @@
 
 const FRESH_MS = 20_000; // tokens asked for within this time of each other come from one call
 
+/** The hub's address, with a trailing slash: wherever it is mounted, these files are below it. */
+export const HUB = new URL('../..', import.meta.url).href;
+
 /** @typedef {{user: string, name: string, email: string, token: string}} DemoUser */
 
 /** @type {Promise<DemoUser[]>|null} */
@@ -12,7 +15,7 @@ let asked = 0;
 export function signIn() {
   if (users === null || Date.now() - asked > FRESH_MS) {
     asked = Date.now();
-    users = post('/demo/session', {}).then(({ users: list }) => list);
+    users = post('demo/session', {}).then(({ users: list }) => list);
     users.catch(() => (users = null));
   }
   return users;
@@ -26,19 +29,19 @@ export async function tokenOf(user) {
 }
 
 /**
- * @param {string} path
+ * @param {string} path below the hub's address
  * @param {object} body
  * @returns {Promise<any>}
  * @throws {Error} with the problem's own words
  */
 export async function post(path, body) {
   const options = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
-  return read(await fetch(path, options));
+  return read(await fetch(HUB + path, options));
 }
 
-/** @param {string} path @returns {Promise<any>} */
+/** @param {string} path below the hub's address @returns {Promise<any>} */
 export async function get(path) {
-  return read(await fetch(path, { cache: 'no-store' }));
+  return read(await fetch(HUB + path, { cache: 'no-store' }));
 }
 
 /** @param {Response} answer */

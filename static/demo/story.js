@@ -43,7 +43,7 @@ export class Story {
     const id = this.#id;
     if (id === null) return;
     /** @type {Told|null} */
-    const told = await get(`/demo/notifications/${id}`).catch(() => null); // the windows show that it is out of reach
+    const told = await get(`demo/notifications/${id}`).catch(() => null); // the windows show that it is out of reach
     if (id !== this.#id) return;
     clearTimeout(this.#timer);
     if (told !== null) this.#show(told);

@@ -28,6 +28,7 @@ async def test_pages_are_accessible(
     )
     page = await context.new_page()
     await page.goto(hub.url)
+    await expect(page.locator(".person[data-user=ada][data-status=online]")).to_be_visible(timeout=30_000)
     await page.get_by_role("button", name="Publish", exact=True).click()
     bell = page.locator(".person[data-user=ada] notification-bell")
     await expect(bell.locator(".badge")).to_be_visible(timeout=30_000)
