@@ -125,11 +125,16 @@ class InboxStore(Protocol):
         """Read many heads' cursors at once; users without a row are left out."""
         ...
 
-    async def changes(self, key: InboxKey, after: Cursor, limit: int) -> Changes:
-        """Read the items stamped later than `after` (GONE ones too), with the head, in one snapshot.
+    async def catch_up(self, wanted: Sequence[tuple[InboxKey, Cursor | None]], limit: int) -> Sequence[Changes]:
+        """Read what clients with these cursors missed: one answer for each wish, in order, all of one snapshot.
+
+        An answer has the head and the items stamped later than the cursor (GONE ones too), by `(version, id)`;
+        without a cursor the head alone. The same inbox may be wished for more than once. A user never heard of
+        gets a row first, which fixes the epoch. Meant for up to 500 wishes; those that are up to date are cheap.
 
         `resync` is set for another epoch, a cursor ahead of the head, one below the floor, or more than `limit`
-        changed items.
+        changed items. An adapter may also say `too_many_changes` to those who missed most, where all wishes
+        together would bring more items into memory than it bears.
         """
         ...
 
