@@ -56,6 +56,8 @@ class Identity:
 
     key: InboxKey
     expires_at: int
+    issued_at: int | None = None
+    """When the token was issued (milliseconds since the epoch); None if it does not say."""
 
 
 class Authenticator(Protocol):
@@ -202,6 +204,29 @@ class TicketStore(Protocol):
 
     async def take_ticket(self, digest: bytes, now: int) -> InboxKey | None:
         """Take a ticket out: at most one caller ever gets it, and only before it expires."""
+        ...
+
+
+EVERYBODY = ""
+"""Stands where a user's id would, for all users of a tenant. No user has this id."""
+
+
+class Revocation(NamedTuple):
+    """Tokens of a user (or of `EVERYBODY`) that were issued before a time are refused."""
+
+    key: InboxKey
+    issued_before: int
+
+
+class Revocations(Protocol):
+    """Revoked tokens, one record for each user and one for each tenant; kept for ever, as tokens may be."""
+
+    async def revoke(self, key: InboxKey, issued_before: int, now: int) -> None:
+        """Store a revocation made now. Of several for one key the latest `issued_before` counts."""
+        ...
+
+    async def since(self, made_at: int) -> Sequence[Revocation]:
+        """Read every revocation whose last `revoke` was made at `made_at` or later, in any order."""
         ...
 
 

@@ -194,6 +194,35 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         refusals=(InvalidRequest,),
     ),
     Operation(
+        "POST",
+        "/v1/users/{user}/disconnect",
+        "disconnect_user",
+        USERS,
+        "Close a user's connections",
+        Access.PUBLISHER,
+        {202: Answer("Every node was told.", wire.DisconnectOut)},
+        "Clients come back by themselves, with the token that they have. With `revoke` the tokens issued until now "
+        "are refused, as `POST /v1/tokens/revoke` does for one user. The body may be left out.",
+        (_USER,),
+        wire.DisconnectIn,
+        {"revoke": True},
+        body_required=False,
+    ),
+    Operation(
+        "POST",
+        "/v1/tokens/revoke",
+        "revoke_tokens",
+        USERS,
+        "Refuse the tokens issued until now",
+        Access.PUBLISHER,
+        {200: Answer("It is stored. Every node refuses them at once, after an outage within 30 s.", wire.RevokeOut)},
+        "Give either `user`, or `all: true` for everybody in the tenant. Tokens are told apart by their `iat`: those "
+        "without one stay refused for ever, and so are those of the very second of this call. Connections made with "
+        "them are closed.",
+        body=wire.RevokeIn,
+        example={"user": "ada"},
+    ),
+    Operation(
         "GET",
         "/v1/inbox",
         "list_inbox",

@@ -14,6 +14,7 @@ from hub.api.notifications import Notifications
 from hub.api.openapi import Docs
 from hub.api.static import Assets, static_directory
 from hub.api.tickets import Tickets
+from hub.api.tokens import Tokens
 from hub.api.users import Users
 from hub.core.mailbox import DevMailbox
 from hub.http.auth import Guard
@@ -49,6 +50,7 @@ def api_routes(
         Users(hub, guard),
         Inbox(hub, guard),
         Tickets(hub, guard),
+        Tokens(hub, guard),
         Health(hub, draining),
         Docs(directory, hub.clock),
     ):

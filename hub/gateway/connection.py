@@ -56,7 +56,18 @@ class Connection:
     `closing` if it is set. Everything here runs on the event loop and never blocks but for `wait`.
     """
 
-    __slots__ = ("_budget", "_bytes", "_host", "_outbox", "_wake", "closing", "marks", "on_overflow", "session")
+    __slots__ = (
+        "_budget",
+        "_bytes",
+        "_host",
+        "_outbox",
+        "_wake",
+        "closing",
+        "issued_at",
+        "marks",
+        "on_overflow",
+        "session",
+    )
 
     def __init__(self, host: Host, session: Session, budget: int = OUTBOX_BYTES) -> None:
         self.session = session
@@ -66,6 +77,8 @@ class Connection:
         """What the client wants marked; the transport has them applied one by one, before it reads on."""
         self.on_overflow: Callable[[], object] = _nothing
         """Called when the client is too slow: the transport must stop writing at once."""
+        self.issued_at: int | None = None
+        """When the token was issued by which it is here, see `ports.Identity`."""
         self._host = host
         self._budget = budget
         self._outbox: deque[Outgoing] = deque()
@@ -113,6 +126,7 @@ class Connection:
 
     def connect(self, identity: Identity, *, cursor: str | None, attention: Attention) -> None:
         """Connect somebody whom the transport has identified; `identity` as `Host.identify` gives it."""
+        self.issued_at = identity.issued_at
         self.session.connect(identity.key, cursor=cursor, expires_at=identity.expires_at, attention=attention)
         self._perform()
 
@@ -195,6 +209,7 @@ class Connection:
         except Unauthenticated as error:
             self.session.refused(error.detail)
         else:
+            self.issued_at = identity.issued_at
             self.session.verified(identity.key, expires_at=identity.expires_at)
 
     def _queue(self, out: Outgoing) -> None:

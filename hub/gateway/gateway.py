@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import structlog
@@ -23,10 +23,11 @@ from hub.gateway.attendance import REFRESH_INTERVAL, Attendance
 from hub.gateway.connection import OUTBOX_BYTES, Connection
 from hub.gateway.reads import Reads
 from hub.gateway.registry import Registry
+from hub.gateway.revoking import Revoking
 from hub.gateway.tasks import Tasks
 from hub.http.auth import Guard
 from hub.ports import Authenticator, Bus, Identity, Presence
-from hub.service import Hub
+from hub.service import DISCONNECT_EVENT, Hub
 
 ATTENTION_EVENT = "presence"
 """Marks what travels over a user's channel of the bus but is for the node that holds a connection, not for clients."""
@@ -80,6 +81,7 @@ class Gateway:
         self._loops = Tasks()
         self._registry = Registry(bus)
         self._attendance = Attendance(presence, hub.clock, presence_interval)
+        self._revoking = Revoking(self._registry, hub.revoked, self._tasks)
         self._reads = Reads(hub, self._registry, self._tasks)
         self._connections: set[Connection] = set()
         self._strangers: dict[Connection, str | None] = {}
@@ -213,7 +215,7 @@ class Gateway:
 
     def by_session_clock(self, identity: Identity) -> Identity:
         """Put a token's end into the clock of sessions."""
-        return Identity(identity.key, self.monotonic() + identity.expires_at - self.hub.clock.now())
+        return replace(identity, expires_at=self.monotonic() + identity.expires_at - self.hub.clock.now())
 
     def attended(self, connection: Connection) -> None:
         """Note who it is and whether they look."""
@@ -221,6 +223,8 @@ class Gateway:
         if key is None or connection not in self._connections:
             return
         if self._no_stranger(connection):
+            if not self._revoking.admits(key, connection):
+                return
             if len(self._registry.connections(key)) >= self.limits.per_user:
                 connection.fail("too_many", "this user has too many connections", CloseCode.TOO_MANY)
                 return
@@ -239,6 +243,9 @@ class Gateway:
         """Pass a change on to the user's connections."""
         if change.event == ATTENTION_EVENT:
             self._on_attention(key, change)
+            return
+        if change.event == DISCONNECT_EVENT:
+            self._revoking.disconnect(key)
             return
         for connection in self._registry.connections(key):
             connection.live(change)

@@ -69,8 +69,10 @@ class _Stream(EventSourceResponse):
         connection = self._connection
         connection.on_overflow = self._cut.cancel
         connection.connect(self._identity, cursor=self._cursor, attention=self._attention)
-        while not connection.ended:
+        ended = False
+        while not ended:
             await connection.wait()
+            ended = connection.ended  # what is still queued says why, also where it ended as soon as it began
             while (out := connection.pop()) is not None:
                 yield ServerSentEvent(out.frame.decode(), event=out.event, id=out.cursor, sep="\n")
 

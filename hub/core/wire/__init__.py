@@ -19,6 +19,7 @@ from hub.core.wire.frames import (
     Ready,
     Reconnect,
     Resync,
+    RevokedBefore,
     Seen,
     ServerFrame,
     ServerPing,
@@ -41,7 +42,18 @@ from hub.core.wire.publishing import (
     RecipientOut,
     StepIn,
 )
-from hub.core.wire.users import ContactIn, ContactOut, DeviceIn, DeviceOut, DevicesOut, PresenceOut
+from hub.core.wire.users import (
+    ContactIn,
+    ContactOut,
+    DeviceIn,
+    DeviceOut,
+    DevicesOut,
+    DisconnectIn,
+    DisconnectOut,
+    PresenceOut,
+    RevokeIn,
+    RevokeOut,
+)
 
 __all__ = [
     "AddressIn",
@@ -61,6 +73,8 @@ __all__ = [
     "DeviceIn",
     "DeviceOut",
     "DevicesOut",
+    "DisconnectIn",
+    "DisconnectOut",
     "ErrorFrame",
     "HealthOut",
     "InboxOut",
@@ -85,6 +99,9 @@ __all__ = [
     "RecipientOut",
     "Reconnect",
     "Resync",
+    "RevokeIn",
+    "RevokeOut",
+    "RevokedBefore",
     "Seen",
     "ServerFrame",
     "ServerPing",
