@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from hub.api.metrics import node_registry
 from hub.api.problems import exception_handlers
 from hub.api.routes import api_routes
 from hub.core.errors import ConfigurationError, StoreUnavailable
@@ -158,6 +159,8 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
         parts = await stack.enter_async_context(open_parts(settings))
         authenticator = RevokingAuthenticator(keyring, parts.revoked)
         gateway = Gateway(parts.hub, authenticator, parts.bus, parts.presence)
+        metrics = node_registry()
+        metrics.register(gateway.metrics)
         listeners: list[BusListener] = [gateway, parts.revoked]
         await parts.bus.start(Listeners(listeners))
         await parts.revoked.listen(parts.bus, keyring.tenants)
@@ -175,6 +178,7 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
                     authenticator,
                     settings,
                     draining=lambda: gateway.draining,
+                    metrics=metrics,
                     mailbox=mailbox,
                     keyring=keyring,
                 ),

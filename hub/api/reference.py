@@ -15,7 +15,7 @@ TAGS: Final[Mapping[str, str]] = {
     USERS: "How users can be reached, and whether they are here. With the API key.",
     INBOX: "A user's own inbox. With the user's token.",
     LIVE: "Three ways to hear of changes at once; all speak the same frames and resume with the same cursor.",
-    HEALTH: "For load balancers.",
+    HEALTH: "For load balancers and monitoring.",
 }
 
 _ID = "0199a7c2-5b1e-7c3a-9d42-3f1c8e6b7a90"
@@ -347,5 +347,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             200: Answer("Yes.", wire.ReadyOut),
             503: Answer("No: it is draining, or the database is away.", wire.ReadyOut),
         },
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        "metrics",
+        HEALTH,
+        "Read the node's metrics",
+        Access.PUBLISHER,
+        {200: Answer("In Prometheus' text format, or OpenMetrics' if asked for.", None, "text/plain")},
+        "With the API key of the tenant `default`; `BELLWIRE_METRICS_PUBLIC` says who needs none.",
     ),
 )

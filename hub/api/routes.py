@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute, Mount
 from starlette.types import Scope
 
 from hub.api.demo import Demo, DemoGuard
 from hub.api.health import Health
 from hub.api.inbox import Inbox
+from hub.api.metrics import Metrics
 from hub.api.notifications import Notifications
 from hub.api.openapi import Docs
 from hub.api.static import Assets, static_directory
@@ -30,13 +32,14 @@ def api_routes(
     settings: Settings,
     *,
     draining: Callable[[], bool],
+    metrics: CollectorRegistry,
     mailbox: DevMailbox | None = None,
     keyring: Keyring | None = None,
 ) -> list[BaseRoute]:
     """Return the routes to mount beside the gateway's, with `problems.exception_handlers`.
 
-    `draining` is asked by `/readyz`. The demo needs a `keyring` that can sign its users' tokens, and shows the
-    mails of `mailbox` (without one: none).
+    `draining` is asked by `/readyz`, `metrics` is what `/metrics` shows. The demo needs a `keyring` that can sign
+    its users' tokens, and shows the mails of `mailbox` (without one: none).
 
     Raises:
         ConfigurationError: the web files are missing.
@@ -52,6 +55,7 @@ def api_routes(
         Tickets(hub, guard),
         Tokens(hub, guard),
         Health(hub, draining),
+        Metrics(metrics, guard, settings),
         Docs(directory, hub.clock),
     ):
         routes += resource.routes()

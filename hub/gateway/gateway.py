@@ -21,6 +21,7 @@ from hub.core.session import Session
 from hub.core.wire import LiveChange, PresenceIn
 from hub.gateway.attendance import REFRESH_INTERVAL, Attendance
 from hub.gateway.connection import OUTBOX_BYTES, Connection
+from hub.gateway.metrics import GatewayMetrics
 from hub.gateway.reads import Reads
 from hub.gateway.registry import Registry
 from hub.gateway.revoking import Revoking
@@ -81,6 +82,7 @@ class Gateway:
         self._loops = Tasks()
         self._registry = Registry(bus)
         self._attendance = Attendance(presence, hub.clock, presence_interval)
+        self.metrics = GatewayMetrics(connections=lambda: self.connections, users=lambda: len(self._registry))
         self._revoking = Revoking(self._registry, hub.revoked, self._tasks)
         self._reads = Reads(hub, self._registry, self._tasks)
         self._connections: set[Connection] = set()
@@ -252,6 +254,7 @@ class Gateway:
 
     def on_gap(self) -> None:
         """Compare everybody with the database now."""
+        self.metrics.gaps += 1
         self._gap.set()
 
     def on_due(self, due_at: int) -> None:
@@ -271,6 +274,7 @@ class Gateway:
             versions = await self.hub.versions(keys[start : start + self.limits.reconcile_batch])
             for key, cursor in versions.items():
                 self.on_change(key, LiveChange(cursor.epoch, cursor.version, "change"))
+        self.metrics.reconciles += 1
 
     async def _keep_reconciled(self) -> None:
         delay = self.limits.reconcile_interval

@@ -28,6 +28,10 @@ class Registry:
         self._bus = bus
         self._users: dict[InboxKey, _User] = {}
 
+    def __len__(self) -> int:
+        """Return how many users are known here."""
+        return len(self._users)
+
     def add(self, key: InboxKey, connection: Connection) -> None:
         """Count a connection among its user's; it is found from now on."""
         self._users.setdefault(key, _User()).connections[connection] = None

@@ -114,6 +114,7 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
     ("GET", "/v1/poll"): lambda aim: [
         Call(f"/v1/poll?cursor={aim.cursor}&connection={aim.connection}&timeout=0&state=away", user=200)
     ],
+    ("GET", "/metrics"): lambda _: [Call("/metrics")],  # of all tenants together
     ("POST", "/v1/users/{user}/disconnect"): lambda aim: [
         Call(f"/v1/users/{aim.user}/disconnect", publisher=202),
         # Last of all: the intruder's tokens, which do not say when they were issued, are good for nothing after it.

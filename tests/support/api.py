@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 from starlette.applications import Starlette
 
+from hub.api.metrics import node_registry
 from hub.api.problems import exception_handlers
 from hub.api.routes import api_routes
 from hub.bus.memory import MemoryBus, MemoryPresence
@@ -84,6 +85,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
         RevokingAuthenticator(keyring, revoked),
         settings or Settings(data_dir=Path("unused")),
         draining=lambda: draining[0],
+        metrics=node_registry(),
         mailbox=mailbox,
         keyring=keyring,
     )
