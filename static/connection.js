@@ -26,6 +26,7 @@ const STABLE_MS = 60_000; // after which the next failure is a first one
 const BACKOFF_MS = { first: 500, most: 30_000 };
 const BLOCKED = 2; // failures in a row, with the hub in reach, that mean a transport doesn't get through
 const UNAUTHENTICATED = new Set([401, 4102]);
+const RENEW_MS = 1_000; // a token of the very second of a revocation is refused: ask for one a second later
 
 export class Connection {
   /** @type {Status} */
@@ -112,7 +113,7 @@ export class Connection {
       await this.#stepDownIfBlocked(ended.code, ready);
       if (running.aborted) return;
       this.#failures += 1;
-      await this.#pause(running, ended.afterMs);
+      await this.#pause(running, UNAUTHENTICATED.has(ended.code) ? RENEW_MS : ended.afterMs);
     }
   }
 
@@ -161,6 +162,9 @@ export class Connection {
       this.#comeBackAt = Date.now() + frame.after_ms;
       setTimeout(() => current?.abort(), frame.after_ms);
       return;
+    }
+    if (frame.type === 'error' && frame.code === 'token_revoked') {
+      this.#comeBackAt = Date.now() + RENEW_MS * (1 + Math.random());
     }
     if (frame.type === 'ready') {
       this.id = frame.connection;
