@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from hub.api.metrics import node_registry
 from hub.api.problems import exception_handlers
 from hub.api.routes import api_routes
 from hub.core.errors import ConfigurationError, StoreUnavailable
@@ -28,6 +29,7 @@ from hub.gateway.routes import gateway_routes
 from hub.http.origins import Origins
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Presence
+from hub.revoked import RevokedTokens, RevokingAuthenticator
 from hub.service import Hub
 from hub.settings import Settings
 from hub.store.clock import DatabaseClock
@@ -36,6 +38,7 @@ from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import migrate, schema_is_current
+from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 
 log = structlog.get_logger(__name__)
@@ -54,6 +57,8 @@ class Parts:
     queue: SqlDeliveryQueue
     bus: Bus
     presence: Presence
+    revoked: RevokedTokens
+    """Knows of none until it has begun to listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +75,24 @@ StartBackground = Callable[[Parts, DevMailbox], AbstractAsyncContextManager[BusL
 """Starts the background work of a node once its parts are open."""
 
 
-class _Listeners:
+class Listeners:
     """One bus, several listeners in the process."""
 
     def __init__(self, listeners: Sequence[BusListener]) -> None:
         self._listeners = listeners
 
     def on_change(self, key: InboxKey, change: LiveChange) -> None:
+        """See `BusListener.on_change`."""
         for listener in self._listeners:
             listener.on_change(key, change)
 
     def on_gap(self) -> None:
+        """See `BusListener.on_gap`."""
         for listener in self._listeners:
             listener.on_gap()
 
     def on_due(self, due_at: int) -> None:
+        """See `BusListener.on_due`."""
         for listener in self._listeners:
             listener.on_due(due_at)
 
@@ -112,6 +120,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         bus, presence = _open_bus(settings, clock.now())
         stack.push_async_callback(bus.close)
         stack.push_async_callback(presence.close)
+        revoked = RevokedTokens(SqlRevocations(database), clock)
         hub = Hub(
             inbox=SqlInboxStore(database),
             directory=SqlDirectory(database),
@@ -119,9 +128,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             bus=bus,
             presence=presence,
             clock=clock,
+            revoked=revoked,
         )
         stack.push_async_callback(_cancelled, asyncio.create_task(clock.keep(), name="clock"))
-        yield Parts(settings, database, hub, SqlDeliveryQueue(database), bus, presence)
+        yield Parts(settings, database, hub, SqlDeliveryQueue(database), bus, presence, revoked)
 
 
 def _open_bus(settings: Settings, now: int) -> tuple[Bus, Presence]:
@@ -141,6 +151,7 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
 
     Raises:
         ConfigurationError: see `open_parts` and `load_credentials`.
+        StoreUnavailable: the revoked tokens cannot be read; without them nobody may be let in.
 
     """
     credentials = load_credentials(settings)
@@ -148,21 +159,32 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
     mailbox = DevMailbox()
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(settings))
+        authenticator = RevokingAuthenticator(keyring, parts.revoked)
         limits = Limits.from_settings(settings)
         origins = Origins(settings.origins, settings.public_url)
-        gateway = Gateway(parts.hub, keyring, parts.bus, parts.presence, limits=limits, origins=origins)
-        listeners: list[BusListener] = [gateway]
-        await parts.bus.start(_Listeners(listeners))
+        gateway = Gateway(parts.hub, authenticator, parts.bus, parts.presence, limits=limits, origins=origins)
+        metrics = node_registry()
+        metrics.register(gateway.metrics)
+        listeners: list[BusListener] = [gateway, parts.revoked]
+        await parts.bus.start(Listeners(listeners))
+        await parts.revoked.listen(parts.bus, keyring.tenants)
         await gateway.start()
         if background is not None:
             listeners.append(await stack.enter_async_context(background(parts, mailbox)))
         stack.push_async_callback(gateway.close)
         stack.push_async_callback(_cancelled, asyncio.create_task(_sweep(parts.hub), name="sweep"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(parts.revoked.keep(), name="revocations"))
         app = Starlette(
             routes=[
                 *gateway_routes(gateway),
                 *api_routes(
-                    parts.hub, keyring, settings, draining=lambda: gateway.draining, mailbox=mailbox, keyring=keyring
+                    parts.hub,
+                    authenticator,
+                    settings,
+                    draining=lambda: gateway.draining,
+                    metrics=metrics,
+                    mailbox=mailbox,
+                    keyring=keyring,
                 ),
             ],
             exception_handlers=exception_handlers,

@@ -87,9 +87,14 @@ class Keyring:
             )
         return cls(entries, audience=settings.jwt_audience, issuer=settings.jwt_issuer)
 
+    @property
+    def tenants(self) -> list[str]:
+        """Whose keys these are."""
+        return sorted(self._signers)
+
     def __repr__(self) -> str:
         """Name the tenants, and no secret."""
-        return f"<Keyring of {', '.join(sorted(self._signers)) or 'nobody'}>"
+        return f"<Keyring of {', '.join(self.tenants) or 'nobody'}>"
 
     def user(self, token: str, now: int) -> Identity:
         """See `ports.Authenticator.user`. `expires_at` includes the leeway, so it is never in the past."""
@@ -109,7 +114,10 @@ class Keyring:
             raise Unauthenticated("the token is not a well-formed JWT") from None
         expires_at = _check_times(claims, now)
         self._check_origin(claims)
-        return Identity(InboxKey(verifier.tenant, _subject(claims)), expires_at)
+        issued_at = _numeric_date(claims, "iat")
+        if issued_at is not None:
+            issued_at = min(issued_at, now)  # what is shown now was issued by now, whatever its issuer's clock says
+        return Identity(InboxKey(verifier.tenant, _subject(claims)), expires_at, issued_at)
 
     def publisher(self, api_key: str) -> str:
         """See `ports.Authenticator.publisher`. Takes as long whichever key it is, and for none."""
@@ -220,7 +228,7 @@ def _bounded(token: str) -> str:
 
 
 def _check_times(claims: Mapping[str, object], now: int) -> int:
-    """Check `exp` and `nbf`; return until when the token is good, in milliseconds."""
+    """Check `exp`, `nbf` and `iat`; return until when the token is good, in milliseconds."""
     expires = _numeric_date(claims, "exp")
     if expires is None:
         raise Unauthenticated("the token has no expiry (`exp`)")
@@ -229,6 +237,9 @@ def _check_times(claims: Mapping[str, object], now: int) -> int:
     not_before = _numeric_date(claims, "nbf")
     if not_before is not None and not_before - LEEWAY_MS > now:
         raise Unauthenticated("the token is not valid yet (`nbf`)")
+    issued = _numeric_date(claims, "iat")
+    if issued is not None and issued - LEEWAY_MS > now:
+        raise Unauthenticated("the token is from the future (`iat`)")  # it could not be revoked until then
     return expires + LEEWAY_MS
 
 

@@ -56,6 +56,8 @@ class Identity:
 
     key: InboxKey
     expires_at: int
+    issued_at: int | None = None
+    """When the token was issued (milliseconds since the epoch); None if it does not say."""
 
 
 class Authenticator(Protocol):
@@ -125,11 +127,16 @@ class InboxStore(Protocol):
         """Read many heads' cursors at once; users without a row are left out."""
         ...
 
-    async def changes(self, key: InboxKey, after: Cursor, limit: int) -> Changes:
-        """Read the items stamped later than `after` (GONE ones too), with the head, in one snapshot.
+    async def catch_up(self, wanted: Sequence[tuple[InboxKey, Cursor | None]], limit: int) -> Sequence[Changes]:
+        """Read what clients with these cursors missed: one answer for each wish, in order, all of one snapshot.
+
+        An answer has the head and the items stamped later than the cursor (GONE ones too), by `(version, id)`;
+        without a cursor the head alone. The same inbox may be wished for more than once. A user never heard of
+        gets a row first, which fixes the epoch. Meant for up to 500 wishes; those that are up to date are cheap.
 
         `resync` is set for another epoch, a cursor ahead of the head, one below the floor, or more than `limit`
-        changed items.
+        changed items. An adapter may also say `too_many_changes` to those who missed most, where all wishes
+        together would bring more items into memory than it bears.
         """
         ...
 
@@ -197,6 +204,29 @@ class TicketStore(Protocol):
 
     async def take_ticket(self, digest: bytes, now: int) -> InboxKey | None:
         """Take a ticket out: at most one caller ever gets it, and only before it expires."""
+        ...
+
+
+EVERYBODY = ""
+"""Stands where a user's id would, for all users of a tenant. No user has this id."""
+
+
+class Revocation(NamedTuple):
+    """Tokens of a user (or of `EVERYBODY`) that were issued before a time are refused."""
+
+    key: InboxKey
+    issued_before: int
+
+
+class Revocations(Protocol):
+    """Revoked tokens, one record for each user and one for each tenant; kept for ever, as tokens may be."""
+
+    async def revoke(self, key: InboxKey, issued_before: int, now: int) -> None:
+        """Store a revocation made now. Of several for one key the latest `issued_before` counts."""
+        ...
+
+    async def since(self, made_at: int) -> Sequence[Revocation]:
+        """Read every revocation whose last `revoke` was made at `made_at` or later, in any order."""
         ...
 
 

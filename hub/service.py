@@ -14,7 +14,7 @@ from uuid import UUID
 
 from hub.core import frames, publication, wire
 from hub.core.cursor import Cursor
-from hub.core.errors import InvalidRequest, NotFound, StoreUnavailable, Unauthenticated
+from hub.core.errors import InvalidRequest, NotFound, StoreUnavailable, Unauthenticated, Unavailable
 from hub.core.ids import random_token, uuid7
 from hub.core.model import (
     Changes,
@@ -41,7 +41,8 @@ from hub.core.views import (
     rfc3339,
     rfc3339_or_none,
 )
-from hub.ports import Bus, Clock, Directory, Identity, InboxStore, Presence, TicketStore
+from hub.ports import EVERYBODY, Bus, Clock, Directory, Identity, InboxStore, Presence, TicketStore
+from hub.revoked import RevokedTokens, revocation
 
 TICKET_LIFETIME = 30_000
 """Milliseconds for which a ticket can be used, once."""
@@ -51,6 +52,9 @@ RESUME_LIMIT = 500
 
 LEFTOVER_AGE = 2_000
 """Milliseconds after which an unsettled wake-up row is taken for a crash's."""
+
+DISCONNECT_EVENT = "disconnect"
+"""Marks what travels over a user's channel of the bus and asks the nodes to close the user's connections."""
 
 _SETTLE_BATCH = 200
 _LEFTOVER_BATCH = 100
@@ -87,8 +91,10 @@ class Hub:
         bus: Bus,
         presence: Presence,
         clock: Clock,
+        revoked: RevokedTokens,
     ) -> None:
         self.clock = clock
+        self.revoked = revoked
         self._inbox = inbox
         self._directory = directory
         self._tickets = tickets
@@ -219,15 +225,14 @@ class Hub:
 
     # Live connections
 
-    async def resume(self, key: InboxKey, after: Cursor | None) -> Changes:
-        """Read what a client with this cursor missed; without a cursor only the head."""
-        if after is None:
-            return Changes(await self._inbox.head(key))
-        return await self._inbox.changes(key, after, RESUME_LIMIT)
-
     async def catch_up(self, wanted: Sequence[tuple[InboxKey, Cursor | None]]) -> Sequence[Changes]:
-        """STUB."""
-        return [await self.resume(key, after) for key, after in wanted]
+        """Read what clients with these cursors missed, without a cursor only the head; see `InboxStore.catch_up`."""
+        return await self._inbox.catch_up(wanted, RESUME_LIMIT)
+
+    async def resume(self, key: InboxKey, after: Cursor | None) -> Changes:
+        """Read what one client with this cursor missed; `catch_up` does it for many at the price of a few."""
+        [changes] = await self.catch_up([(key, after)])
+        return changes
 
     async def versions(self, keys: Sequence[InboxKey]) -> Mapping[InboxKey, Cursor]:
         """Read where many inboxes are, in one query."""
@@ -235,23 +240,26 @@ class Hub:
 
     async def issue_ticket(self, identity: Identity) -> wire.TicketOut:
         """Make a single-use ticket for a client that cannot send headers."""
-        # Until when its token is good stands in the ticket: the digest is of the whole, so it cannot be changed.
-        ticket = f"{random_token()}.{identity.expires_at}"
+        # What is known of its token stands in the ticket: the digest is of the whole, so it cannot be changed.
+        issued_at = "" if identity.issued_at is None else identity.issued_at
+        ticket = f"{random_token()}.{issued_at}.{identity.expires_at}"
         expires_at = min(self.clock.now() + TICKET_LIFETIME, identity.expires_at)
         await self._tickets.put_ticket(_ticket_digest(ticket), identity.key, expires_at)
         return wire.TicketOut(ticket=ticket, expires_at=rfc3339(expires_at))
 
     async def redeem_ticket(self, ticket: str) -> Identity:
-        """Take a ticket; what it opens lasts no longer than the token that bought it.
+        """Take a ticket; what it opens lasts no longer than the token that bought it, and is revoked with it.
 
         Raises:
-            Unauthenticated: unknown, spent or expired.
+            Unauthenticated: unknown, spent or expired, or the token has been revoked since.
 
         """
         key = await self._tickets.take_ticket(_ticket_digest(ticket), self.clock.now())
         if key is None:
             raise Unauthenticated("the ticket is unknown, spent or expired; buy a new one with POST /v1/tickets")
-        return Identity(key, int(ticket.rpartition(".")[2]))
+        known, _, expires_at = ticket.rpartition(".")
+        issued_at = known.partition(".")[2]
+        return self.revoked.checked(Identity(key, int(expires_at), int(issued_at) if issued_at else None))
 
     async def presence(self, key: InboxKey) -> wire.PresenceOut:
         """Tell whether a user is connected and looking."""
@@ -261,6 +269,42 @@ class Hub:
             connections=state.connections,
             last_seen_at=rfc3339_or_none(state.last_seen_at),
         )
+
+    async def disconnect(self, key: InboxKey, request: wire.DisconnectIn) -> wire.DisconnectOut:
+        """Close a user's connections on all nodes; unless the tokens are revoked too, clients come back at once.
+
+        Raises:
+            InvalidRequest: this can be nobody's id.
+            Unavailable: the other nodes cannot be told now, and nothing is stored that would tell them later.
+            StoreUnavailable: it may or may not have been revoked; repeating is safe.
+
+        """
+        check_id(key.user, "user")
+        if request.revoke:
+            return wire.DisconnectOut(rfc3339(await self._revoke(key)))
+        if not await self._bus.publish([(key, wire.LiveChange("", 0, DISCONNECT_EVENT, None))]):
+            raise Unavailable("the other nodes cannot be reached now", retry_after=2)
+        return wire.DisconnectOut(None)
+
+    async def revoke_tokens(self, tenant: str, request: wire.RevokeIn) -> wire.RevokeOut:
+        """Refuse every token issued until now, of a user or of everybody, and close the connections made with them.
+
+        When this returns it is stored. Every node does it at once or, where the bus lost the message, within 30 s.
+
+        Raises:
+            InvalidRequest: not exactly one of `user` and `all`, or nobody's id.
+            StoreUnavailable: it may or may not have been revoked; repeating is safe.
+
+        """
+        if isinstance(request.user, str) is (request.all is True):
+            raise InvalidRequest("give either `user` or `all: true`", pointer="$")
+        user = check_id(request.user, "$.user") if isinstance(request.user, str) else EVERYBODY
+        return wire.RevokeOut(rfc3339(await self._revoke(InboxKey(tenant, user))))
+
+    async def _revoke(self, key: InboxKey) -> int:
+        issued_before = await self.revoked.revoke(key)
+        await self._bus.publish([revocation(key, issued_before)])
+        return issued_before
 
     # Users
 

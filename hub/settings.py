@@ -42,6 +42,9 @@ class Settings(BaseSettings):
 
     demo: bool | None = None
     """The demo page: unset means on loopback in development only; true means for everybody who can connect."""
+    metrics_public: bool | None = None
+    """Who may read `/metrics` without the API key: unset means this very machine, in development only; true means
+    everybody who can connect; false means nobody."""
     worker: bool = True
     """Run the fallback worker inside `serve`."""
 

@@ -27,6 +27,7 @@ const BACKOFF_MS = { first: 500, most: 30_000 };
 const BLOCKED = 2; // failures in a row, with the hub in reach, that mean a transport doesn't get through
 const UNAUTHENTICATED = new Set([401, 4102]);
 const BUSY = new Set([429, 503]); // the hub's own answers: it is in reach, but has no room
+const RENEW_MS = 1_000; // a token of the very second of a revocation is refused: ask for one a second later
 
 export class Connection {
   /** @type {Status} */
@@ -122,7 +123,7 @@ export class Connection {
       await this.#stepDownIfBlocked(ended.code, ready);
       if (running.aborted) return;
       this.#failures += 1;
-      await this.#pause(running, ended.afterMs);
+      await this.#pause(running, UNAUTHENTICATED.has(ended.code) ? RENEW_MS : ended.afterMs);
     }
   }
 
@@ -184,6 +185,9 @@ export class Connection {
       return;
     }
     if (frame.type === 'reauthenticated') return;
+    if (frame.type === 'error' && frame.code === 'token_revoked') {
+      this.#comeBackAt = Date.now() + RENEW_MS * (1 + Math.random());
+    }
     if (frame.type === 'ready') {
       this.id = frame.connection;
       this.#patience = 2 * frame.ping_ms;

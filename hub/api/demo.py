@@ -5,8 +5,6 @@ They exist only where nobody but the machine's own user can reach them, or where
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +25,7 @@ from hub.core.mailbox import DevMailbox, DevMessage
 from hub.core.model import InboxKey
 from hub.core.views import rfc3339
 from hub.http.bodies import read_json, require_json
+from hub.http.local import is_local
 from hub.http.queries import read_int, read_query
 from hub.keyring import DEFAULT_TENANT, Keyring
 from hub.service import Hub
@@ -34,9 +33,6 @@ from hub.settings import Settings
 
 TOKEN_LIFETIME = 3_600_000
 """Milliseconds; the page asks for new tokens before they end."""
-
-_LOOPBACK_HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 # The mails are shown in sandboxed frames, which inherit the page's policy: they may have inline styles, the
 # only kind that mail programs understand, but nothing that runs or calls home.
@@ -76,25 +72,15 @@ class DemoGuard:
         self.enabled = self.open or (settings.demo is None and settings.development)
 
     def allows(self, scope: Scope) -> bool:
-        """Whether this request comes from this machine's browser, and from no other site's page.
-
-        The Host check defeats DNS rebinding (evil.example resolving to 127.0.0.1), the Origin check other
-        sites' requests, and a forwarding header shows that a proxy brought somebody else here.
-        """
+        """Whether this request comes from this machine's browser (or an open demo's page), and from no other site's."""
+        if not self.open:
+            return self.enabled and is_local(scope)
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        if not self.enabled or len(hosts) != 1 or len(origins) > 1:
+        if len(hosts) != 1 or len(origins) > 1:
             return False
-        host = hosts[0].lower()
-        if self.open:
-            # A proxy in front may have taken the TLS off, so the scheme is not compared.
-            return not origins or origins[0].lower().partition("://")[2] == host
-        return (
-            _LOOPBACK_HOST.fullmatch(host) is not None
-            and _is_loopback(scope)
-            and not any(name in headers for name in _FORWARDED)
-            and (not origins or origins[0].lower() == f"{scope['scheme']}://{host}")
-        )
+        # A proxy in front may have taken the TLS off, so the scheme is not compared.
+        return not origins or origins[0].lower().partition("://")[2] == hosts[0].lower()
 
 
 class DemoRoute(Route):
@@ -192,20 +178,6 @@ class Demo:
         key = InboxKey(DEFAULT_TENANT, demo.user)
         token = self._keyring.issue(key, self._hub.clock.now(), TOKEN_LIFETIME)
         return DemoSessionUser(demo.user, demo.name, demo.email, token)
-
-
-def _is_loopback(scope: Scope) -> bool:
-    """Whether the peer's address is this machine's own."""
-    client = scope.get("client")
-    if client is None:
-        return False
-    try:
-        address = ipaddress.ip_address(client[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback
 
 
 def _message_view(message: DevMessage) -> dict[str, object]:

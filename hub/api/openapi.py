@@ -129,7 +129,7 @@ def _operation(operation: Operation, later: str) -> Json:
     if operation.body is not None:
         example = {name: later if value == LATER else value for name, value in operation.example.items()}
         content = {"application/json": {"schema": _reference(operation.body), "example": example}}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": operation.body_required, "content": content}
     described["responses"] = {
         **{str(status): _answer(answer) for status, answer in operation.answers.items()},
         **{str(problem.status): _response_reference(_component(problem)) for problem in operation.problems},

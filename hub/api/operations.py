@@ -69,6 +69,7 @@ class Operation:
     example: Mapping[str, object] = field(default_factory=dict)
     refusals: tuple[type[RequestError], ...] = ()
     """Beyond those that follow from having credentials or a body, and from using the database."""
+    body_required: bool = True
 
     @property
     def problems(self) -> list[type[RequestError]]:

@@ -15,7 +15,7 @@ TAGS: Final[Mapping[str, str]] = {
     USERS: "How users can be reached, and whether they are here. With the API key.",
     INBOX: "A user's own inbox. With the user's token.",
     LIVE: "Three ways to hear of changes at once; all speak the same frames and resume with the same cursor.",
-    HEALTH: "For load balancers.",
+    HEALTH: "For load balancers and monitoring.",
 }
 
 _ID = "0199a7c2-5b1e-7c3a-9d42-3f1c8e6b7a90"
@@ -194,6 +194,35 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         refusals=(InvalidRequest,),
     ),
     Operation(
+        "POST",
+        "/v1/users/{user}/disconnect",
+        "disconnect_user",
+        USERS,
+        "Close a user's connections",
+        Access.PUBLISHER,
+        {202: Answer("Every node was told.", wire.DisconnectOut)},
+        "Clients come back by themselves, with the token that they have. With `revoke` the tokens issued until now "
+        "are refused, as `POST /v1/tokens/revoke` does for one user. The body may be left out.",
+        (_USER,),
+        wire.DisconnectIn,
+        {"revoke": True},
+        body_required=False,
+    ),
+    Operation(
+        "POST",
+        "/v1/tokens/revoke",
+        "revoke_tokens",
+        USERS,
+        "Refuse the tokens issued until now",
+        Access.PUBLISHER,
+        {200: Answer("It is stored. Every node refuses them at once, after an outage within 30 s.", wire.RevokeOut)},
+        "Give either `user`, or `all: true` for everybody in the tenant. Tokens are told apart by their `iat`: those "
+        "without one stay refused for ever, and so are those of the very second of this call. Connections made with "
+        "them are closed.",
+        body=wire.RevokeIn,
+        example={"user": "ada"},
+    ),
+    Operation(
         "GET",
         "/v1/inbox",
         "list_inbox",
@@ -318,5 +347,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             200: Answer("Yes.", wire.ReadyOut),
             503: Answer("No: it is draining, or the database is away.", wire.ReadyOut),
         },
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        "metrics",
+        HEALTH,
+        "Read the node's metrics",
+        Access.PUBLISHER,
+        {200: Answer("In Prometheus' text format, or OpenMetrics' if asked for.", None, "text/plain")},
+        "With the API key of the tenant `default`; `BELLWIRE_METRICS_PUBLIC` says who needs none.",
     ),
 )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute, Mount
 from starlette.types import Scope
 
 from hub.api.demo import Demo, DemoGuard
 from hub.api.health import Health
 from hub.api.inbox import Inbox
+from hub.api.metrics import Metrics
 from hub.api.notifications import Notifications
 from hub.api.openapi import Docs
 from hub.api.static import Assets, static_directory
 from hub.api.tickets import Tickets
+from hub.api.tokens import Tokens
 from hub.api.users import Users
 from hub.core.mailbox import DevMailbox
 from hub.http.auth import Guard
@@ -29,13 +32,14 @@ def api_routes(
     settings: Settings,
     *,
     draining: Callable[[], bool],
+    metrics: CollectorRegistry,
     mailbox: DevMailbox | None = None,
     keyring: Keyring | None = None,
 ) -> list[BaseRoute]:
     """Return the routes to mount beside the gateway's, with `problems.exception_handlers`.
 
-    `draining` is asked by `/readyz`. The demo needs a `keyring` that can sign its users' tokens, and shows the
-    mails of `mailbox` (without one: none).
+    `draining` is asked by `/readyz`, `metrics` is what `/metrics` shows. The demo needs a `keyring` that can sign
+    its users' tokens, and shows the mails of `mailbox` (without one: none).
 
     Raises:
         ConfigurationError: the web files are missing.
@@ -49,7 +53,9 @@ def api_routes(
         Users(hub, guard),
         Inbox(hub, guard),
         Tickets(hub, guard),
+        Tokens(hub, guard),
         Health(hub, draining),
+        Metrics(metrics, guard, settings),
         Docs(directory, hub.clock),
     ):
         routes += resource.routes()

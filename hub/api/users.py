@@ -13,15 +13,16 @@ from hub.core import wire
 from hub.core.errors import NotFound
 from hub.core.model import InboxKey
 from hub.http.auth import Guard
-from hub.http.bodies import read_json
+from hub.http.bodies import read_json, read_json_or
 from hub.service import Hub
 
 _CONTACT = msgspec.json.Decoder(wire.ContactIn)
 _DEVICE = msgspec.json.Decoder(wire.DeviceIn)
+_DISCONNECT = msgspec.json.Decoder(wire.DisconnectIn)
 
 
 class Users:
-    """Contacts, devices, presence. Devices are also open to the user's own token: apps register themselves."""
+    """Contacts, devices, connections. Devices are also open to the user's own token: apps register themselves."""
 
     def __init__(self, hub: Hub, guard: Guard) -> None:
         self._hub = hub
@@ -36,6 +37,7 @@ class Users:
             EncodedRoute("/v1/users/{user}/devices", self.devices, methods=["GET"]),
             EncodedRoute("/v1/users/{user}/devices/{id}", self.remove_device, methods=["DELETE"]),
             EncodedRoute("/v1/users/{user}/presence", self.presence, methods=["GET"]),
+            EncodedRoute("/v1/users/{user}/disconnect", self.disconnect, methods=["POST"]),
         ]
 
     async def put(self, request: Request) -> Response:
@@ -74,3 +76,10 @@ class Users:
         """Tell whether the user is connected and looking."""
         tenant = self._guard.require_publisher(request)
         return json_response(await self._hub.presence(InboxKey(tenant, user_of(request))))
+
+    async def disconnect(self, request: Request) -> Response:
+        """Close the user's connections; 202, as the other nodes do it in their own time."""
+        tenant = self._guard.require_publisher(request)
+        key = InboxKey(tenant, user_of(request))
+        wanted = await read_json_or(wire.DisconnectIn(), request, _DISCONNECT)
+        return json_response(await self._hub.disconnect(key, wanted), status=202)

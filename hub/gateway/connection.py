@@ -11,6 +11,7 @@ from hub.core.frames import CloseCode, Outgoing
 from hub.core.model import Attention, Changes
 from hub.core.session import Session, State
 from hub.core.wire import LiveChange
+from hub.gateway.metrics import Kind
 from hub.gateway.news import News
 from hub.ports import Identity
 
@@ -47,12 +48,16 @@ class Connection:
     (`settled`); it must call `Gateway.disconnect` in the end.
     """
 
-    __slots__ = ("_host", "closing", "session")
+    __slots__ = ("_host", "closing", "issued_at", "session")
+
+    kind: Kind
 
     def __init__(self, host: Host, session: Session) -> None:
         self.session = session
         self.closing: Close | None = None
         """How the server ends it; None while it lives, or when the client has gone."""
+        self.issued_at: int | None = None
+        """When the token was issued by which it is here, see `ports.Identity`."""
         self._host = host
 
     @property
@@ -74,6 +79,15 @@ class Connection:
         """Break the connection off, without a word."""
         self.lost()
 
+    def reason(self) -> str:
+        """Name why it ends, for the metrics, where every reason is a series of its own."""
+        if self.closing is None:
+            return "client"
+        try:
+            return CloseCode(self.closing.code).name.lower()
+        except ValueError:
+            return "protocol_error"
+
     def settled(self) -> None:
         """Handle that an input has been dealt with: there may be a new deadline, or an end."""
         raise NotImplementedError
@@ -92,6 +106,7 @@ class Connection:
 
     def connect(self, identity: Identity, *, cursor: str | None, attention: Attention) -> None:
         """Connect somebody whom the transport has identified; `identity` as `Host.identify` gives it."""
+        self.issued_at = identity.issued_at
         self.session.connect(identity.key, cursor=cursor, expires_at=identity.expires_at, attention=attention)
         self._perform()
 
@@ -182,6 +197,7 @@ class Connection:
         except Unauthenticated as error:
             session.refused(error.detail)
         else:
+            self.issued_at = identity.issued_at
             if session.key is None:
                 session.verified(identity.key, expires_at=identity.expires_at)
             else:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -28,16 +29,17 @@ from hub.gateway.lane import Lane, LaneConnection
 from hub.gateway.lane_sse import LaneStream
 from hub.gateway.lane_websocket import LaneWebSocket
 from hub.gateway.limits import Limits
-from hub.gateway.metrics import GatewayMetrics
+from hub.gateway.metrics import GatewayMetrics, Kind
 from hub.gateway.queued import QueuedConnection
 from hub.gateway.reads import Reads
 from hub.gateway.reconciler import Reconciler
 from hub.gateway.registry import Registry
+from hub.gateway.revoking import Revoking
 from hub.gateway.tasks import Tasks
 from hub.http.auth import Guard
 from hub.http.origins import Origins
 from hub.ports import Authenticator, Bus, Identity, Presence
-from hub.service import Hub
+from hub.service import DISCONNECT_EVENT, Hub
 
 ATTENTION_EVENT = "presence"
 """Marks what travels over a user's channel of the bus but is for the node that holds a connection, not for clients."""
@@ -62,7 +64,6 @@ class Gateway:
         self.hub = hub
         self.limits = limits or Limits()
         self.guard = Guard(authenticator, hub.clock)
-        self.metrics = GatewayMetrics()
         self._pages = origins or Origins()
         self.draining = False
         self._authenticator = authenticator
@@ -71,8 +72,10 @@ class Gateway:
         self._loops = Tasks()
         self._registry = Registry(bus)
         self._attendance = Attendance(presence, hub.clock, presence_interval)
-        self._reads = Reads(hub, self._registry, self._tasks)
-        self._reconciler = Reconciler(hub, self._registry, self.on_change, self.limits)
+        self.metrics = GatewayMetrics(connections=lambda: self.connections, users=lambda: len(self._registry))
+        self._revoking = Revoking(self._registry, hub.revoked, self._tasks)
+        self._reads = Reads(hub, self._registry, self._tasks, self.metrics)
+        self._reconciler = Reconciler(hub, self._registry, self.on_change, self.limits, self.metrics)
         self._admission = Admission(self.limits.admission_rate, self.limits.admission_burst)
         self._lane: Lane | None = None
         self._connections: set[Connection] = set()
@@ -144,32 +147,34 @@ class Gateway:
             after = math.ceil(wait) + _pick(self.limits.comeback_spread) // 10_000
             raise Unavailable("too many connect at once; come back a little later", retry_after=after)
 
-    def open(self, name: str | None = None, *, known: bool = False, origin: str = "") -> QueuedConnection:
+    def open(
+        self, name: str | None = None, *, kind: Kind = "websocket", known: bool = False, origin: str = ""
+    ) -> QueuedConnection:
         """Make a connection; `disconnect` it whatever happens. When there is no room it is sent elsewhere at once.
 
         `known`: the transport has checked who it is, and calls `connect` next. Else `origin` is where it comes from.
         """
-        connection = QueuedConnection(self, self._session(name), self.limits.outbox_bytes)
-        self._enter(connection, "portable", None if known else origin)
+        connection = QueuedConnection(self, self._session(name), self.limits.outbox_bytes, kind)
+        self._enter(connection, None if known else origin)
         return connection
 
     def open_websocket(self, *, known: bool, origin: str) -> LaneWebSocket:
         """Make a connection for the fast lane; it disconnects itself. For the rest see `open`."""
         connection = LaneWebSocket(self.lane, self._session())
-        self._enter(connection, connection.kind, None if known else origin)
+        self._enter(connection, None if known else origin)
         return connection
 
     def open_stream(self) -> LaneStream:
         """Make a stream for the fast lane, of somebody known; it disconnects itself."""
         connection = LaneStream(self.lane, self._session())
-        self._enter(connection, connection.kind, None)
+        self._enter(connection, None)
         return connection
 
     @property
     def lane(self) -> Lane:
         """What connections on the fast lane share; there is none before the first of them."""
         if self._lane is None:
-            self._lane = Lane(self, self.limits, self.metrics)
+            self._lane = Lane(self, self.limits)
         return self._lane
 
     def _flusher(self) -> Flusher:
@@ -179,9 +184,9 @@ class Gateway:
         jitter = random.random()  # noqa: S311 - not for secrecy: pings must not come in step
         return Session(name or connection_id(), self.monotonic(), jitter=jitter)
 
-    def _enter(self, connection: Connection, kind: str, origin: str | None) -> None:
+    def _enter(self, connection: Connection, origin: str | None) -> None:
         """Count a connection; `origin` None: it is known."""
-        self.metrics.opened(kind)
+        self.metrics.opened(connection.kind)
         if self.full or (origin is not None and self._crowded(origin)):
             self.metrics.refused("full")
             connection.drain(_pick(self.limits.comeback_spread))
@@ -207,14 +212,16 @@ class Gateway:
                 del self._origins[origin]
         return True
 
-    def disconnect(self, connection: Connection, *, fade: bool = False) -> None:
+    def disconnect(self, connection: Connection, *, reason: str | None = None, fade: bool = False) -> None:
         """Forget a connection, and everything it caused. Idempotent.
 
-        With `fade`, its presence is left to fade instead of ended: it is expected back at once.
+        `reason` is for the metrics. With `fade`, its presence is left to fade instead of ended: it is expected back
+        at once.
         """
         if connection not in self._connections:
             return
         self._connections.discard(connection)
+        self.metrics.closed(connection.kind, reason or connection.reason())
         self._no_stranger(connection)
         self._attendance.leave(connection, fade=fade)
         key = connection.session.key
@@ -261,7 +268,7 @@ class Gateway:
 
     def by_session_clock(self, identity: Identity) -> Identity:
         """Put a token's end into the clock of sessions."""
-        return Identity(identity.key, self.monotonic() + identity.expires_at - self.hub.clock.now())
+        return replace(identity, expires_at=self.monotonic() + identity.expires_at - self.hub.clock.now())
 
     def attended(self, connection: Connection) -> None:
         """Note who it is and whether they look."""
@@ -269,6 +276,8 @@ class Gateway:
         if key is None or connection not in self._connections:
             return
         if self._no_stranger(connection):
+            if not self._revoking.admits(key, connection):
+                return
             if self._registry.count(key) >= self.limits.per_user:
                 connection.fail("too_many", "this user has too many connections", CloseCode.TOO_MANY)
                 return
@@ -288,10 +297,14 @@ class Gateway:
         if change.event == ATTENTION_EVENT:
             self._on_attention(key, change)
             return
-        self._registry.tell(key, change, self._flusher)
+        if change.event == DISCONNECT_EVENT:
+            self._revoking.disconnect(key)
+            return
+        self.metrics.delivered += self._registry.tell(key, change, self._flusher)
 
     def on_gap(self) -> None:
         """Compare everybody with the database soon."""
+        self.metrics.gaps += 1
         self._reconciler.wake()
 
     def on_due(self, due_at: int) -> None:

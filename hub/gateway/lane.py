@@ -11,12 +11,11 @@ from typing import Protocol, cast
 import structlog
 
 from hub.core.effects import Mark
-from hub.core.frames import CloseCode, Outgoing
+from hub.core.frames import Outgoing
 from hub.core.session import Session
 from hub.gateway.connection import Connection, Host
 from hub.gateway.flusher import Flusher
 from hub.gateway.limits import Limits
-from hub.gateway.metrics import GatewayMetrics
 from hub.gateway.wheel import Wheel
 
 STALL_LOOK = 1.0
@@ -31,7 +30,7 @@ log = structlog.get_logger(__name__)
 class LaneHost(Host, Protocol):
     """What a connection on the fast lane asks of its gateway beyond the rest."""
 
-    def disconnect(self, connection: Connection) -> None:
+    def disconnect(self, connection: Connection, *, reason: str) -> None:
         """Forget a connection. Idempotent."""
         ...
 
@@ -47,11 +46,10 @@ class LaneHost(Host, Protocol):
 class Lane:
     """What the connections of one node have in common."""
 
-    def __init__(self, host: LaneHost, limits: Limits, metrics: GatewayMetrics) -> None:
+    def __init__(self, host: LaneHost, limits: Limits) -> None:
         loop = asyncio.get_running_loop()
         self.host = host
         self.limits = limits
-        self.metrics = metrics
         self.wheel = Wheel(loop)
         self.flusher = Flusher(loop)
         self._loop = loop
@@ -97,7 +95,6 @@ class LaneConnection(Connection, asyncio.Protocol):
 
     __slots__ = ("_allowed_at", "_leaving", "_marks", "_paused", "_pending", "_waiting", "lane", "slot", "transport")
 
-    kind = "lane"
     hangs_up = True
     """Whether to hang up right behind the farewell; else the peer answers it, and hangs up."""
 
@@ -191,7 +188,7 @@ class LaneConnection(Connection, asyncio.Protocol):
         if self.transport is None:
             return
         if self._leaving:
-            self.cut(self._reason())  # it has had its time to answer
+            self.cut(self.reason())  # it has had its time to answer
         else:
             self.tick()
 
@@ -206,7 +203,7 @@ class LaneConnection(Connection, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
         """Forget everything."""
         if self.transport is not None:
-            self._gone(self._reason())
+            self._gone(self.reason())
 
     def pause_writing(self) -> None:
         """Hold back what comes from now on: the system takes no more."""
@@ -262,19 +259,9 @@ class LaneConnection(Connection, asyncio.Protocol):
         if self.hangs_up and not self._paused:
             transport.close()
 
-    def _reason(self) -> str:
-        """Name why it ends, for the metrics, where every reason is a series of its own."""
-        if self.closing is None:
-            return "client"
-        try:
-            return CloseCode(self.closing.code).name.lower()
-        except ValueError:
-            return "protocol_error"
-
     def _gone(self, reason: str) -> None:
         self.transport = None
         self._pending = None
         self.lane.flowing(self)
         self.lane.wheel.cancel(self)
-        self.lane.metrics.closed(self.kind, reason)
-        self.lane.host.disconnect(self)
+        self.lane.host.disconnect(self, reason=reason)

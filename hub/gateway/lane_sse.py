@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.core.frames import Outgoing
 from hub.gateway.encoding import as_event
 from hub.gateway.lane import LaneConnection
+from hub.gateway.metrics import Kind
 from hub.gateway.news import News
 
 
@@ -13,7 +14,7 @@ class LaneStream(LaneConnection):
 
     __slots__ = ()
 
-    kind = "sse"
+    kind: Kind = "sse"
 
     def encode(self, out: Outgoing) -> bytes:
         """Make it an event."""

@@ -7,6 +7,7 @@ from hub.core.frames import CloseCode, Outgoing
 from hub.core.session import Session
 from hub.gateway.encoding import as_text_frame
 from hub.gateway.lane import Lane, LaneConnection
+from hub.gateway.metrics import Kind
 from hub.gateway.news import News
 from hub.gateway.rfc6455 import Binary, Closed, Event, Failed, FrameReader, Ping, Text, close_frame, pong_frame
 
@@ -22,7 +23,7 @@ class LaneWebSocket(LaneConnection):
 
     __slots__ = ("_reader",)
 
-    kind = "websocket"
+    kind: Kind = "websocket"
     hangs_up = False
 
     def __init__(self, lane: Lane, session: Session) -> None:

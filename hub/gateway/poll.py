@@ -46,7 +46,7 @@ async def serve_poll(gateway: Gateway, request: Request) -> Response:
     identity = by_header(gateway, request)
     if gateway.full:
         raise Unavailable("this node takes no more connections", retry_after=2)
-    connection = gateway.open(name, known=True)
+    connection = gateway.open(name, kind="poll", known=True)
     watcher = asyncio.create_task(_watch(request, connection), name="poll-watch")
     answered = False
     try:

@@ -12,6 +12,7 @@ from hub.core.effects import Close, Mark
 from hub.core.frames import CloseCode, Outgoing
 from hub.core.session import Session
 from hub.gateway.connection import Connection, Host
+from hub.gateway.metrics import Kind
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +23,12 @@ class QueuedConnection(Connection):
     Then it closes with `closing`, if that is set.
     """
 
-    __slots__ = ("_budget", "_bytes", "_outbox", "_wake", "marks", "on_overflow")
+    __slots__ = ("_budget", "_bytes", "_outbox", "_wake", "kind", "marks", "on_overflow")
 
-    def __init__(self, host: Host, session: Session, budget: int) -> None:
+    def __init__(self, host: Host, session: Session, budget: int, kind: Kind) -> None:
         """`budget`: bytes that may wait for the client."""
         super().__init__(host, session)
+        self.kind = kind
         self.marks: deque[Mark] = deque()
         """What the client wants marked; the transport has them applied one by one, before it reads on."""
         self.on_overflow: Callable[[], object] = _nothing

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hub.core.cursor import Cursor
 from hub.core.model import Changes, InboxKey
 from hub.gateway.connection import Connection
+from hub.gateway.metrics import GatewayMetrics
 from hub.gateway.registry import Registry
 from hub.gateway.tasks import Tasks
 from hub.service import Hub
@@ -28,8 +29,9 @@ class Reads:
     users' changes are heard here.
     """
 
-    def __init__(self, hub: Hub, registry: Registry, tasks: Tasks) -> None:
+    def __init__(self, hub: Hub, registry: Registry, tasks: Tasks, metrics: GatewayMetrics) -> None:
         self._hub = hub
+        self._metrics = metrics
         self._registry = registry
         self._tasks = tasks
         self._waiting: _Wishes = {}
@@ -63,6 +65,7 @@ class Reads:
         """Read one batch: whatever waits when the loop gets here."""
         batch = self._take()
         wishes = list(batch)
+        self._metrics.resumed(len(wishes))
         answers: Sequence[Changes | None] = [None] * len(wishes)
         try:
             await self._registry.subscribe([key for key, _ in wishes])

@@ -13,6 +13,7 @@ from hub.core.errors import StoreUnavailable
 from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
 from hub.gateway.limits import Limits
+from hub.gateway.metrics import GatewayMetrics
 from hub.gateway.registry import Registry
 from hub.service import Hub
 
@@ -26,13 +27,19 @@ class Reconciler:
     """Compares every `reconcile_interval`, and after each gap in the bus."""
 
     def __init__(
-        self, hub: Hub, registry: Registry, on_change: Callable[[InboxKey, LiveChange], None], limits: Limits
+        self,
+        hub: Hub,
+        registry: Registry,
+        on_change: Callable[[InboxKey, LiveChange], None],
+        limits: Limits,
+        metrics: GatewayMetrics,
     ) -> None:
         """`on_change` is told of every user's version; whoever lags reads what they missed."""
         self._hub = hub
         self._registry = registry
         self._on_change = on_change
         self._limits = limits
+        self._metrics = metrics
         self._gap = asyncio.Event()
 
     def wake(self) -> None:
@@ -51,6 +58,7 @@ class Reconciler:
             versions = await self._hub.versions(keys[start : start + self._limits.reconcile_batch])
             for key, cursor in versions.items():
                 self._on_change(key, LiveChange(cursor.epoch, cursor.version, "change"))
+        self._metrics.reconciles += 1
 
     async def run(self) -> None:
         """Compare until cancelled."""

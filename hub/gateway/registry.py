@@ -48,6 +48,7 @@ class Registry:
         """Users whose last connection has gone."""
 
     def __len__(self) -> int:
+        """Return how many users are known here."""
         return len(self._users)
 
     def add(self, key: InboxKey, connection: Connection) -> None:
@@ -76,16 +77,20 @@ class Registry:
             self._left[key] = None
         return bool(self._left)
 
-    def tell(self, key: InboxKey, change: LiveChange, flusher: Callable[[], Flusher]) -> None:
-        """Tell a user's connections of a change, together with what else is heard until the next flush."""
+    def tell(self, key: InboxKey, change: LiveChange, flusher: Callable[[], Flusher]) -> int:
+        """Tell a user's connections of a change, together with what else is heard until the next flush.
+
+        Returns how many there are.
+        """
         user = self._users.get(key)
         if user is None:
-            return
+            return 0
         if user.news is None:
             user.news = [change]
             flusher().ask(user)
         else:
             user.news.append(change)
+        return len(user.connections) if isinstance(user.connections, dict) else 1
 
     def connections(self, key: InboxKey) -> Collection[Connection]:
         """Return a user's connections; a copy, because calling them may end them."""

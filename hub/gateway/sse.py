@@ -92,7 +92,7 @@ class _Stream(EventSourceResponse):
             shutdown_event=self._stopping,
             shutdown_grace_period=SHUTDOWN_GRACE,
         )
-        self._connection = gateway.open(known=True)
+        self._connection = gateway.open(kind="sse", known=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -105,8 +105,10 @@ class _Stream(EventSourceResponse):
         connection = self._connection
         connection.on_overflow = self._cut.cancel
         connection.connect(self._identity, cursor=self._cursor, attention=self._attention)
-        while not connection.ended:
+        ended = False
+        while not ended:
             await connection.wait()
+            ended = connection.ended  # what is still queued says why, also where it ended as soon as it began
             while (out := connection.pop()) is not None:
                 yield ServerSentEvent(out.frame.decode(), event=out.event, id=out.cursor, sep="\n")
 

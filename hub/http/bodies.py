@@ -36,6 +36,15 @@ async def read_json(
     return decode_json(await read_body(request, limit), decoder)
 
 
+async def read_json_or(default: T, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
+    """Read and decode the body, or take `default` where none was sent; raises as `read_json` does."""
+    body = await read_body(request, MAX_BODY)
+    if not body:
+        return default
+    require_json(request, declared=False)
+    return decode_json(body, decoder)
+
+
 async def read_body(request: Request, limit: int) -> bytes:
     """Read at most `limit` bytes.
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.cursor import epoch_of
 from hub.core.ids import uuid7
-from hub.core.model import Counts, Head
+from hub.core.model import Counts, Head, InboxKey
 from hub.store.rows import Row
 from hub.store.sql import among, insert_missing
 from hub.store.tables import inbox_heads, wakeups
@@ -85,6 +85,12 @@ async def lock_heads(
         row.user_id: LockedHead(row.user_id, row.epoch, row.version, row.floor, row.unread_count, row.unseen_count)
         for row in rows
     }
+
+
+async def make_heads(connection: AsyncConnection, keys: Collection[InboxKey], now: int) -> None:
+    """Make the head rows that are missing, in the order in which `lock_heads` would; none is locked."""
+    rows = [_new_head(tenant, user, now) for tenant, user in sorted(set(keys))]
+    await insert_missing(connection, inbox_heads, rows)
 
 
 def _new_head(tenant: str, user: str, now: int) -> dict[str, object]:

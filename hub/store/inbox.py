@@ -28,9 +28,9 @@ from hub.core.model import (
     Selection,
     Wakeup,
 )
-from hub.store import inbox_mark, inbox_publish, inbox_read, timers
+from hub.store import inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers
 from hub.store.engine import Database, Transaction
-from hub.store.heads import lock_heads
+from hub.store.heads import make_heads
 from hub.store.tables import idempotency, tickets, wakeups
 
 T = TypeVar("T")
@@ -77,17 +77,26 @@ class SqlInboxStore:
         """Read a head, making the row of a user never heard of."""
         return await self._of(key, partial(inbox_read.head, key=key, cluster=self._database.cluster))
 
-    async def changes(self, key: InboxKey, after: Cursor, limit: int) -> Changes:
-        """Read what changed since a cursor."""
-        return await self._of(
-            key, partial(inbox_read.changes, key=key, after=after, limit=limit, cluster=self._database.cluster)
-        )
+    async def catch_up(self, wanted: Sequence[tuple[InboxKey, Cursor | None]], limit: int) -> Sequence[Changes]:
+        """Read what many clients missed, in one snapshot."""
+        if not wanted:
+            return []
+        read = partial(inbox_catch_up.catch_up, wanted=wanted, limit=limit, cluster=self._database.cluster)
+        found = await self._database.read(read)
+        missing = [key for (key, _), changes in zip(wanted, found, strict=True) if changes is None]
+        if missing:
+            # All of them again: what was read together must not be mixed with what is read now.
+            await self._database.write(partial(make_heads, keys=missing, now=0))
+            found = await self._database.read(read)
+        answers = [changes for changes in found if changes is not None]
+        assert len(answers) == len(wanted)  # noqa: S101 - all made, and nothing deletes heads
+        return answers
 
     async def _of(self, key: InboxKey, read: Transaction[T | None]) -> T:
         """Read what needs a head row; a user never heard of gets one first, which fixes the epoch."""
         found = await self._database.read(read)
         if found is None:
-            await self._database.write(partial(lock_heads, tenant=key.tenant, users=[key.user], now=0))
+            await self._database.write(partial(make_heads, keys=[key], now=0))
             found = await self._database.read(read)
             assert found is not None  # noqa: S101 - just made, and nothing deletes heads
         return found

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.cursor import Cursor, epoch_of
 from hub.core.model import (
     Attempt,
-    Changes,
     Head,
     InboxKey,
     InboxPage,
@@ -112,34 +111,6 @@ async def versions(connection: AsyncConnection, keys: Sequence[InboxKey], cluste
         )
         found |= {InboxKey(tenant, row.user_id): Cursor(epoch_of(cluster, row.epoch), row.version) for row in rows}
     return found
-
-
-async def changes(
-    connection: AsyncConnection, key: InboxKey, after: Cursor, limit: int, cluster: str
-) -> Changes | None:
-    """Read what is stamped later than a cursor; None if the user has no row."""
-    found = await head(connection, key, cluster)
-    if found is None:
-        return None
-    refused = _cannot_resume(found, after)
-    if refused is not None:
-        return Changes(found, resync=refused)
-    # PENDING items have version 0: they are later than no cursor.
-    later = _items.where(_mine(key), inbox_items.c.version > after.version).order_by(
-        inbox_items.c.version, inbox_items.c.notification_id
-    )
-    rows = (await connection.execute(later.limit(limit + 1))).all()
-    if len(rows) > limit:
-        return Changes(found, resync="too_many_changes")
-    return Changes(found, [item_of(row) for row in rows])
-
-
-def _cannot_resume(found: Head, after: Cursor) -> str | None:
-    if after.epoch != found.epoch:
-        return "unknown_epoch"
-    if after.version > found.version:
-        return "ahead_of_server"
-    return "too_old" if after.version < found.floor else None
 
 
 async def notification(connection: AsyncConnection, tenant: str, identifier: UUID) -> NotificationState | None:

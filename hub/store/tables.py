@@ -262,3 +262,14 @@ tickets = Table(
     Column("expires_at", BigInteger, nullable=False),
     Index("tickets_expires_ix", "expires_at"),
 )
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("tenant", KeyText, nullable=False),
+    Column("user_id", KeyText, nullable=False, comment="empty: everybody of the tenant"),
+    Column("issued_before", BigInteger, nullable=False, comment="tokens issued earlier are refused"),
+    Column("made_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "user_id"),
+    Index("revocations_made_ix", "made_at"),
+)

@@ -53,6 +53,36 @@ async def state(page: Page) -> Any:
     return await page.evaluate("[client.items.map(({ title }) => title), client.counts]")
 
 
+START_FRESH = """async (rung) => {
+  const { BellwireClient } = await import('/static/client.js');
+  const token = async () => {
+    const { users } = await (await fetch('/demo/session', { method: 'POST', headers: { 'Content-Type':
+      'application/json' }, body: '{}' })).json();
+    return users.find(({ user }) => user === 'ada').token;
+  };
+  const client = new BellwireClient({ token, rung });
+  window.client = client;
+  window.statuses = [];
+  client.addEventListener('status', () => window.statuses.push(client.status));
+  client.start();
+}"""
+"""With a token of its own for each connection, as apps that sign them on demand do."""
+
+
+@pytest.mark.parametrize("rung", [0, 1, 2], ids=["websocket", "sse", "poll"])
+async def test_after_a_revocation_a_new_token_is_asked_for(demo: DemoPage, rung: int) -> None:
+    """In the second of the revocation no token is good: the client must not give up for that."""
+    demo.expects_failures = True
+    page = demo.page
+    await page.evaluate(START_FRESH, rung)
+    await until(page, "client.status === 'online' && client.loaded")
+    demo.revoke("ada")
+    await until(page, "statuses.includes('waiting')")
+    demo.publish("ada", title="After")
+    await until(page, "client.status === 'online' && client.items.some(({ title }) => title === 'After')")
+    assert "refused" not in await page.evaluate("statuses")
+
+
 @pytest.mark.parametrize("rung", [0, 1, 2], ids=["websocket", "sse", "poll"])
 async def test_every_transport_tells_marks_and_resumes(demo: DemoPage, rung: int) -> None:
     page = demo.page

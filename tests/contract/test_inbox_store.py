@@ -1,4 +1,4 @@
-"""The contract of `InboxStore`: publishing, paging, resuming. Its siblings: marks, timers, races."""
+"""The contract of `InboxStore`: publishing, paging. Its siblings: catching up, marks, timers, races."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from hub.core.cursor import Cursor
 from hub.core.errors import DataError, IdempotencyConflict
 from hub.core.ids import uuid7
 from hub.core.model import Channel, InboxKey, InboxQuery, ItemState, MarkAction, Rung, Step
@@ -182,53 +181,7 @@ class TestPage:
         assert page.head == await store.head(ADA) == await store.head(ADA)
 
 
-class TestResume:
-    async def test_tells_what_changed_in_order(self, store: SqlInboxStore) -> None:
-        first, second, third = await fill(store, 3)
-        cursor = (await store.head(ADA)).cursor
-        assert (await store.changes(ADA, cursor, 10)).items == []
-        await store.mark(ADA, MarkAction.SEEN, ids(third, first), LATER)
-        fourth = (await store.publish(publication("ada"), LATER)).id
-        await store.mark(ADA, MarkAction.READ, ids(first), LATER)
-        missed = await store.changes(ADA, cursor, 10)
-        assert missed.resync is None
-        assert [(item.content.id, item.version) for item in missed.items] == [(third, 4), (fourth, 5), (first, 6)]
-        assert missed.head == await store.head(ADA)
-        assert second not in {item.content.id for item in missed.items}
-
-    @pytest.mark.parametrize(
-        ("move", "reason"),
-        [
-            (lambda cursor: cursor._replace(epoch="f" * 12), "unknown_epoch"),
-            (lambda cursor: cursor._replace(version=cursor.version + 1), "ahead_of_server"),
-            (lambda cursor: cursor._replace(version=0), "too_many_changes"),
-        ],
-    )
-    async def test_says_when_it_cannot(self, store: SqlInboxStore, move: object, reason: str) -> None:
-        await fill(store, 3)
-        assert callable(move)
-        refused = await store.changes(ADA, move((await store.head(ADA)).cursor), 2)
-        assert (refused.resync, list(refused.items), refused.head) == (reason, [], await store.head(ADA))
-
-    async def test_below_the_floor(self, database: Database, store: SqlInboxStore) -> None:
-        await fill(store, 3)
-        async with database.writer() as connection:
-            await connection.exec_driver_sql("UPDATE inbox_heads SET floor = 2")
-        epoch = (await store.head(ADA)).epoch
-        assert (await store.changes(ADA, Cursor(epoch, 1), 9)).resync == "too_old"
-        assert [item.version for item in (await store.changes(ADA, Cursor(epoch, 2), 9)).items] == [3]
-
-    async def test_exactly_the_limit_is_told(self, store: SqlInboxStore) -> None:
-        await fill(store, 3)
-        start = Cursor((await store.head(ADA)).epoch, 0)
-        assert len((await store.changes(ADA, start, 3)).items) == 3
-
-    async def test_of_a_user_never_heard_of(self, store: SqlInboxStore) -> None:
-        changes = await store.changes(ADA, Cursor("0" * 12, 0), 10)
-        assert changes.resync == "unknown_epoch"
-        again = await store.changes(ADA, changes.head.cursor, 10)
-        assert (again.resync, list(again.items)) == (None, [])
-
+class TestVersions:
     async def test_versions_leave_out_strangers(self, store: SqlInboxStore) -> None:
         await fill(store, 2)
         acme = InboxKey("acme", "ada")

@@ -24,6 +24,7 @@ from tests.support.inboxes import (
     delivery_states,
     fill,
     ids,
+    missed,
     publication,
     stored_items,
     table_counts,
@@ -53,7 +54,7 @@ class TestRelease:
         assert (head.version, head.counts) == (0, (0, 0))
         assert (await store.page(ADA, InboxQuery())).items == []
         assert await store.item(ADA, published.id) is None
-        assert (await store.changes(ADA, head.cursor, 9)).items == []
+        assert list((await missed(store, ADA, head.cursor, 9)).items) == []
         for action in MarkAction:
             for selection in (ids(published.id), EVERYTHING):
                 assert (await store.mark(ADA, action, selection, LATER, until=None)).changed == 0
@@ -105,7 +106,7 @@ class TestExpire:
             assert await store.item(key, sent.id) is None
         await client.take(store, applied[0])
         await client.assert_equals(database, ADA)
-        [gone] = (await store.changes(ADA, cursor, 9)).items
+        [gone] = (await missed(store, ADA, cursor, 9)).items
         assert (gone.content.id, gone.state, gone.version) == (sent.id, ItemState.GONE, 2)
         [(state, reason, finished_at)] = await delivery_states(database, ADA)
         assert (state, finished_at) == ("expired", DUE)

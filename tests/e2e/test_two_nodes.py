@@ -260,11 +260,13 @@ async def test_what_crashed_before_it_was_told_is_told_by_another(cluster: Clust
     """Commit without telling, as a node does that dies between the two; a client hears of it within seconds."""
     from hub.bus.memory import MemoryBus, MemoryPresence  # noqa: PLC0415 - only here
     from hub.core import wire  # noqa: PLC0415 - only here
+    from hub.revoked import RevokedTokens  # noqa: PLC0415 - only here
     from hub.service import Hub  # noqa: PLC0415 - only here
     from hub.store.clock import DatabaseClock  # noqa: PLC0415 - only here
     from hub.store.directory import SqlDirectory  # noqa: PLC0415 - only here
     from hub.store.engine import open_database  # noqa: PLC0415 - only here
     from hub.store.inbox import SqlInboxStore  # noqa: PLC0415 - only here
+    from hub.store.revocations import SqlRevocations  # noqa: PLC0415 - only here
     from hub.store.tickets import SqlTicketStore  # noqa: PLC0415 - only here
 
     ada = Device("ada")
@@ -279,6 +281,7 @@ async def test_what_crashed_before_it_was_told_is_told_by_another(cluster: Clust
             bus=MemoryBus(),  # nobody else hears it
             presence=MemoryPresence(),
             clock=clock,
+            revoked=RevokedTokens(SqlRevocations(database), clock),
         )
         outcome = await mute.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
         await database.close()

@@ -25,7 +25,7 @@ from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import migrate
 from hub.store.tables import meta
 from tests.support.clock import START
-from tests.support.inboxes import ADA, check_inbox, fill, publication
+from tests.support.inboxes import ADA, check_inbox, fill, missed, publication
 
 OPEN_ELSEWHERE = """
 import asyncio, sys
@@ -122,7 +122,7 @@ class TestSqliteFile:
         shutil.copyfile(backup, path)
         async with await open_database(sqlite_url) as restored:
             assert restored.cluster != before
-            assert (await SqlInboxStore(restored).changes(ADA, cursor, 9)).resync == "unknown_epoch"
+            assert (await missed(SqlInboxStore(restored), ADA, cursor, 9)).resync == "unknown_epoch"
 
     @pytest.mark.parametrize("damage", ["missing", "empty", "garbage"])
     async def test_identity_changes_when_the_file_beside_it_is_lost(self, sqlite_url: str, damage: str) -> None:

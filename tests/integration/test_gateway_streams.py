@@ -323,10 +323,10 @@ async def test_drain_answers_waiting_polls(node: Node) -> None:
 
 
 async def test_a_poll_while_the_database_is_away(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(key: object, after: object) -> Any:
+    async def away(wanted: object) -> Any:
         raise StoreUnavailable("away")
 
-    monkeypatch.setattr(node.hub, "resume", away)
+    monkeypatch.setattr(node.hub, "catch_up", away)
     assert await problem(node, "/v1/poll") == (503, "unavailable")
     await node.empty()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -293,14 +293,14 @@ async def test_what_is_too_large_for_the_bus_arrives_all_the_same(node: Node) ->
 
 async def test_tabs_with_the_same_gap_share_one_read(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     tabs = [await node.ready() for _ in range(3)]
-    resume, reads = node.hub.resume, 0
+    catch_up, reads = node.hub.catch_up, 0
 
-    async def counted(key: InboxKey, after: Any) -> Any:
+    async def counted(wanted: Sequence[Any]) -> Any:
         nonlocal reads
-        reads += 1
-        return await resume(key, after)
+        reads += len(wanted)
+        return await catch_up(wanted)
 
-    monkeypatch.setattr(node.hub, "resume", counted)
+    monkeypatch.setattr(node.hub, "catch_up", counted)
     node.bus.losing = True
     await node.publish("ada")
     node.gateway.on_gap()
@@ -313,15 +313,15 @@ async def test_tabs_with_the_same_gap_share_one_read(node: Node, monkeypatch: py
 async def test_what_comes_while_the_first_read_is_under_way_is_not_lost(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resume, reading, go = node.hub.resume, asyncio.Event(), asyncio.Event()
+    catch_up, reading, go = node.hub.catch_up, asyncio.Event(), asyncio.Event()
 
-    async def slow(key: InboxKey, after: Any) -> Any:
-        changes = await resume(key, after)
+    async def slow(wanted: Sequence[Any]) -> Any:
+        changes = await catch_up(wanted)
         reading.set()
         await go.wait()
         return changes
 
-    monkeypatch.setattr(node.hub, "resume", slow)
+    monkeypatch.setattr(node.hub, "catch_up", slow)
     async with await node.socket() as client:
         await reading.wait()
         await node.publish("ada", title="meanwhile")
@@ -333,10 +333,10 @@ async def test_what_comes_while_the_first_read_is_under_way_is_not_lost(
 async def test_a_read_that_fails_sends_the_client_away_to_come_back(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(key: InboxKey, after: object) -> Any:
+    async def away(wanted: object) -> Any:
         raise StoreUnavailable("away")
 
-    monkeypatch.setattr(node.hub, "resume", away)
+    monkeypatch.setattr(node.hub, "catch_up", away)
     async with await node.socket() as client:
         assert (await client.expect("error"))["code"] == "unavailable"
         assert await client.closed() == 4002

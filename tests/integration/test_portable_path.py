@@ -13,7 +13,7 @@ import pytest
 import websockets
 
 from hub.core.frames import CloseCode
-from hub.gateway.gateway import Limits
+from hub.gateway.limits import Limits
 from tests.support.asgi_servers import SERVERS, AsgiServer, ServedHub, events
 from tests.support.listener import PATIENCE
 from tests.support.live import Socket

@@ -15,11 +15,13 @@ from hub.bus.memory import MemoryBus, MemoryPresence
 from hub.core import wire
 from hub.core.errors import StoreUnavailable
 from hub.core.model import InboxKey, MarkAction, Selection
+from hub.revoked import RevokedTokens
 from hub.service import Hub
 from hub.store.directory import SqlDirectory
 from hub.store.engine import open_database
 from hub.store.failures import CommitUnknown
 from hub.store.inbox import SqlInboxStore
+from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import START, ManualClock
 from tests.support.inboxes import ADA, publication
@@ -37,13 +39,15 @@ async def test_what_is_committed_and_told_does_not_fail_for_its_tidying(
 ) -> None:
     monkeypatch.setattr(service, "_SETTLE_BATCH", 1)
     async with await open_database(sqlite_url) as database:
+        clock = ManualClock()
         hub = Hub(
             inbox=Forgetful(database),
             directory=SqlDirectory(database),
             tickets=SqlTicketStore(database),
             bus=MemoryBus(),
             presence=MemoryPresence(),
-            clock=ManualClock(),
+            clock=clock,
+            revoked=RevokedTokens(SqlRevocations(database), clock),
         )
         outcome = await hub.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
         assert msgspec.json.decode(outcome.body)["recipients"] == 1

@@ -114,6 +114,16 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
     ("GET", "/v1/poll"): lambda aim: [
         Call(f"/v1/poll?cursor={aim.cursor}&connection={aim.connection}&timeout=0&state=away", user=200)
     ],
+    ("GET", "/metrics"): lambda _: [Call("/metrics")],  # of all tenants together
+    ("POST", "/v1/users/{user}/disconnect"): lambda aim: [
+        Call(f"/v1/users/{aim.user}/disconnect", publisher=202),
+        # Last of all: the intruder's tokens, which do not say when they were issued, are good for nothing after it.
+        Call(f"/v1/users/{aim.user}/disconnect", {"revoke": True}, publisher=202, user=401),
+    ],
+    ("POST", "/v1/tokens/revoke"): lambda aim: [
+        Call("/v1/tokens/revoke", {"user": aim.user}, publisher=200, user=401),
+        Call("/v1/tokens/revoke", {"all": True}, publisher=200, user=401),
+    ],
     # Nobody's in particular. The demo is of the tenant `default`, and open to everybody here.
     ("GET", "/healthz"): lambda _: [_public("/healthz")],
     ("GET", "/readyz"): lambda _: [_public("/readyz")],
@@ -285,7 +295,9 @@ def _plain_value(value: Any, user: str | None) -> object:
     match value:
         case dict():
             return {
-                name: "…" if item and (name in _VOLATILE or name.endswith("_at")) else _plain_value(item, user)
+                name: "…"
+                if item and (name in _VOLATILE or name.endswith(("_at", "_before")))
+                else _plain_value(item, user)
                 for name, item in value.items()
             }
         case list():

@@ -23,11 +23,13 @@ from hub.core import wire
 from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkAction, Selection
 from hub.core.plan import RECHECK
 from hub.ports import Settlement
+from hub.revoked import RevokedTokens
 from hub.service import Hub
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.directory import SqlDirectory
 from hub.store.engine import open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
 from tests.support.deliveries import FixedPresence
@@ -90,6 +92,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
         bus=MemoryBus(),
         presence=FixedPresence(),
         clock=clock,
+        revoked=RevokedTokens(SqlRevocations(database), clock),
     )
     await hub.put_contact("default", "ada", wire.ContactIn(email="ada@example.com"))
     await hub.add_device("default", "ada", wire.DeviceIn(token="token-1"))

@@ -41,12 +41,14 @@ from hub.core.model import Channel, DeliveryState, InboxKey, MarkAction, Priorit
 from hub.core.plan import Endpoint
 from hub.core.retry import POLICIES
 from hub.ports import Claim, Lane, Settlement
+from hub.revoked import RevokedTokens
 from hub.service import Hub
 from hub.settings import Settings
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.revocations import SqlRevocations
 from hub.store.tables import deliveries, metadata
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
@@ -144,6 +146,7 @@ class FallbackMachine(RuleBasedStateMachine):
             bus=MemoryBus(),
             presence=presence,
             clock=self.clock,
+            revoked=RevokedTokens(SqlRevocations(self.database), self.clock),
         )
         self.dispatcher = Dispatcher(
             queue=self.queue,

@@ -30,11 +30,13 @@ from hub.gateway.queued import QueuedConnection as Connection
 from hub.gateway.gateway import Gateway
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Identity
+from hub.revoked import RevokedTokens
 from hub.service import Hub
 from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.revocations import SqlRevocations
 from hub.store.tables import metadata
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
@@ -107,6 +109,7 @@ class InboxMachine(RuleBasedStateMachine):
                 bus=bus,
                 presence=presence,
                 clock=self.clock,
+                revoked=RevokedTokens(SqlRevocations(self.database), self.clock),
             )
             gateway = Gateway(hub, KEYRING, bus, presence)
             listener = LossyListener(gateway)

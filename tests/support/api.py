@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 from starlette.applications import Starlette
 
+from hub.api.metrics import node_registry
 from hub.api.problems import exception_handlers
 from hub.api.routes import api_routes
 from hub.bus.memory import MemoryBus, MemoryPresence
@@ -18,11 +19,13 @@ from hub.core.errors import PROBLEM_BASE
 from hub.core.mailbox import DevMailbox
 from hub.core.model import InboxKey
 from hub.keyring import Keyring, KeyringEntry
+from hub.revoked import RevokedTokens, RevokingAuthenticator
 from hub.service import Hub
 from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.engine import open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
 
@@ -66,6 +69,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
     database = await open_database(database_url)
     clock = ManualClock()
     bus = MemoryBus()
+    revoked = RevokedTokens(SqlRevocations(database), clock)
     hub = Hub(
         inbox=SqlInboxStore(database),
         directory=SqlDirectory(database),
@@ -73,13 +77,15 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
         bus=bus,
         presence=MemoryPresence(born=0),
         clock=clock,
+        revoked=revoked,
     )
     keyring, mailbox, draining = Keyring(KEYS), DevMailbox(), [False]
     routes = api_routes(
         hub,
-        keyring,
+        RevokingAuthenticator(keyring, revoked),
         settings or Settings(data_dir=Path("unused")),
         draining=lambda: draining[0],
+        metrics=node_registry(),
         mailbox=mailbox,
         keyring=keyring,
     )

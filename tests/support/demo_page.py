@@ -85,6 +85,16 @@ class DemoPage:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    def revoke(self, user: str) -> None:
+        """Revoke a user's tokens as a back-end service does."""
+        answer = httpx2.post(
+            f"{self.url}/v1/tokens/revoke",
+            headers={"Authorization": f"Bearer {self._api_key}"},
+            json={"user": user},
+            trust_env=False,
+        )
+        assert answer.status_code == 200, answer.text
+
     def _listen(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
             return

@@ -10,8 +10,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.core.cursor import Cursor
 from hub.core.ids import uuid7
 from hub.core.model import (
+    Changes,
     Channel,
     Content,
     Counts,
@@ -30,6 +32,7 @@ from hub.core.model import (
     Step,
     When,
 )
+from hub.ports import InboxStore
 from hub.store.engine import Database
 from hub.store.inbox import SqlInboxStore
 from hub.store.rows import ITEM_COLUMNS, item_of, items_with_content
@@ -105,6 +108,12 @@ async def fill(store: SqlInboxStore, count: int, user: str = "ada") -> list[UUID
         at = START + number * 1_000
         made.append((await store.publish(publication(user, now=at), at)).id)
     return made
+
+
+async def missed(store: InboxStore, key: InboxKey, after: Cursor | None, limit: int) -> Changes:
+    """Read what one client missed."""
+    [changes] = await store.catch_up([(key, after)], limit)
+    return changes
 
 
 async def stored_items(database: Database, key: InboxKey) -> list[Item]:
@@ -194,9 +203,9 @@ class ClientView:
         elif change.ids or change.all:
             self._merge(change)
         else:
-            missed = await store.changes(change.key, self.head.cursor, 100_000)
-            assert missed.resync is None
-            self.items |= {item.content.id: item for item in missed.items}
+            changes = await missed(store, change.key, self.head.cursor, 100_000)
+            assert changes.resync is None
+            self.items |= {item.content.id: item for item in changes.items}
         self.head = change.head
 
     def _merge(self, change: InboxChange) -> None:

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 
 from hub.api.problems import exception_handlers
+from hub.app import Listeners
 from hub.bus.memory import MemoryBus, MemoryPresence, Switchboard
 from hub.core import wire
 from hub.core.model import InboxKey
@@ -27,11 +28,13 @@ from hub.gateway.gateway import Gateway
 from hub.gateway.limits import Limits
 from hub.gateway.routes import gateway_routes
 from hub.keyring import Keyring, KeyringEntry
-from hub.ports import PresenceEntry
+from hub.ports import EVERYBODY, PresenceEntry
+from hub.revoked import RevokedTokens, RevokingAuthenticator
 from hub.service import Hub
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
 from tests.support.listener import PATIENCE
@@ -50,7 +53,8 @@ class Bus(MemoryBus):
 
     @property
     def subscribed(self) -> set[InboxKey]:
-        return self._subscribed
+        """Return which users' channels are heard; those of whole tenants always are."""
+        return {key for key in self._subscribed if key.user != EVERYBODY}
 
     async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
         return True if self.losing else await super().publish(changes)
@@ -91,9 +95,11 @@ class Node:
     def __init__(
         self, database: Database, presence: Presence, bus: Bus, clock: ManualClock, limits: Limits, *, lane: bool = True
     ) -> None:
+        self.database = database
         self.clock = clock
         self.bus = bus
         self.presence = presence
+        self.revoked = RevokedTokens(SqlRevocations(database), clock)
         self.hub = Hub(
             inbox=SqlInboxStore(database),
             directory=SqlDirectory(database),
@@ -101,9 +107,11 @@ class Node:
             bus=bus,
             presence=presence,
             clock=clock,
+            revoked=self.revoked,
         )
         self.keyring = Keyring([KeyringEntry(TENANT, TENANT, "api-key", "a-secret-of-at-least-32-bytes-here")])
-        self.gateway = Gateway(self.hub, self.keyring, bus, presence, limits=limits)
+        authenticator = RevokingAuthenticator(self.keyring, self.revoked)
+        self.gateway = Gateway(self.hub, authenticator, bus, presence, limits=limits)
         self.port = 0
         self.lane = lane
         """Whether connections are taken out of their ASGI tasks, as `bellwire serve` does."""
@@ -213,7 +221,8 @@ async def open_node(
 @asynccontextmanager
 async def served(node: Node) -> AsyncIterator[None]:
     """Run the node's gateway and server."""
-    await node.bus.start(node.gateway)
+    await node.bus.start(Listeners([node.gateway, node.revoked]))
+    await node.revoked.listen(node.bus, [TENANT])
     await node.gateway.start()
     app = Starlette(routes=gateway_routes(node.gateway), exception_handlers=dict(exception_handlers))
     config = uvicorn.Config(

@@ -96,6 +96,7 @@ async def open_world(database_url: str, redis_url: str | None, *tenants: str) ->
         jwt_secret=SecretStr(random_token()),
         tenants=given,
         demo=True,
+        metrics_public=False,
     )
     mailboxes: list[DevMailbox] = []
 

@@ -46,7 +46,7 @@ async def test_the_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_comparing_with_the_database_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
     rounds = Rounds()
-    hub: Any = SimpleNamespace(clock=ManualClock())
+    hub: Any = SimpleNamespace(clock=ManualClock(), revoked=SimpleNamespace())
     keyring: Any = None
     gateway = Gateway(hub, keyring, MemoryBus(), MemoryPresence(), limits=Limits(reconcile_interval=0.001))
     monkeypatch.setattr(gateway._reconciler, "reconcile", rounds)

@@ -331,3 +331,31 @@ def test_credentials_that_cannot_protect_stop_the_start(make: Callable[[], Keyri
         Keyring([ENTRIES[0], make()])
     assert "short" not in str(caught.value).split("shorter")[0]
     assert API_KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("iat", "issued_at"),
+    [
+        (SECONDS - 60, NOW - 60_000),
+        (SECONDS - 0.25, NOW - 250),
+        (0, 0),
+        (-5, 0),
+        (None, None),
+        (SECONDS + LEEWAY_MS // 1000, NOW),
+    ],
+)
+def test_when_a_token_was_issued(keyring: Keyring, iat: float | None, issued_at: int | None) -> None:
+    """A clock that is a little ahead does not make a token issued later than it is shown."""
+    claims = CLAIMS if iat is None else {**CLAIMS, "iat": iat}
+    assert keyring.user(sign(claims), NOW).issued_at == issued_at
+
+
+@pytest.mark.parametrize("iat", ["1800000000", True, [], float("nan"), SECONDS + LEEWAY_MS // 1000 + 1, 10**15])
+def test_a_token_from_the_future_or_of_no_time_is_refused(keyring: Keyring, iat: object) -> None:
+    token = forge({"alg": "HS256"}, {**CLAIMS, "iat": iat}, SECRET.encode())
+    assert "`iat`" in refused(keyring, token)
+
+
+def test_the_tenants_are_told(keyring: Keyring) -> None:
+    assert keyring.tenants == ["acme", "default"]
+    assert Keyring([]).tenants == []

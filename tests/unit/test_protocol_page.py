@@ -18,7 +18,17 @@ CLIENT_FRAMES = re.findall(r"^\| `(\{\"type\".*?\})`", PAGE, re.MULTILINE)
 
 def test_every_server_frame_has_an_example() -> None:
     documented = {name for name, _ in SERVER_FRAMES}
-    assert documented == {"ready", "item", "change", "resync", "ping", "reauth", "reauthenticated", "reconnect", "error"}
+    assert documented == {
+        "ready",
+        "item",
+        "change",
+        "resync",
+        "ping",
+        "reauth",
+        "reauthenticated",
+        "reconnect",
+        "error",
+    }
 
 
 @pytest.mark.parametrize(("name", "example"), SERVER_FRAMES, ids=[name for name, _ in SERVER_FRAMES])

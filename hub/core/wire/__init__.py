@@ -22,6 +22,7 @@ from hub.core.wire.frames import (
     ReauthRequest,
     Reconnect,
     Resync,
+    RevokedBefore,
     Seen,
     ServerFrame,
     ServerPing,
@@ -44,7 +45,18 @@ from hub.core.wire.publishing import (
     RecipientOut,
     StepIn,
 )
-from hub.core.wire.users import ContactIn, ContactOut, DeviceIn, DeviceOut, DevicesOut, PresenceOut
+from hub.core.wire.users import (
+    ContactIn,
+    ContactOut,
+    DeviceIn,
+    DeviceOut,
+    DevicesOut,
+    DisconnectIn,
+    DisconnectOut,
+    PresenceOut,
+    RevokeIn,
+    RevokeOut,
+)
 
 __all__ = [
     "AddressIn",
@@ -64,6 +76,8 @@ __all__ = [
     "DeviceIn",
     "DeviceOut",
     "DevicesOut",
+    "DisconnectIn",
+    "DisconnectOut",
     "ErrorFrame",
     "HealthOut",
     "InboxOut",
@@ -91,6 +105,9 @@ __all__ = [
     "RecipientOut",
     "Reconnect",
     "Resync",
+    "RevokeIn",
+    "RevokeOut",
+    "RevokedBefore",
     "Seen",
     "ServerFrame",
     "ServerPing",

@@ -173,3 +173,12 @@ class LiveChange(Struct, frozen=True, array_like=True):
     event: str
     """`item` or `change`: the SSE event's name."""
     frame: bytes | None = None
+
+
+class RevokedBefore(Struct, frozen=True):
+    """From node to node, over a tenant's channel of the bus: a user's tokens issued before a time are refused."""
+
+    user: str
+    """Empty: everybody's."""
+    issued_before: int
+    """Milliseconds since the epoch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 
 class ContactIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,3 +59,30 @@ class PresenceOut(Struct, frozen=True):
     attention: Literal["active", "away", "offline", "unknown"]
     connections: int
     last_seen_at: str | None
+
+
+class DisconnectIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a user's connections are closed."""
+
+    revoke: bool = False
+    """Whether the tokens that the user holds now are refused from now on."""
+
+
+class DisconnectOut(Struct, frozen=True):
+    """Every node was told to close the user's connections."""
+
+    issued_before: str | None
+    """The user's tokens issued before this time are refused; null if none were revoked."""
+
+
+class RevokeIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose tokens are refused from now on: one user's, or everybody's in the tenant. Exactly one of the two."""
+
+    user: str | UnsetType = UNSET
+    all: Literal[True] | UnsetType = UNSET
+
+
+class RevokeOut(Struct, frozen=True):
+    """Tokens issued before this time are refused."""
+
+    issued_before: str

@@ -100,7 +100,7 @@ async def test_a_client_that_does_not_read_is_cut_past_its_budget(sqlite_url: st
             await node.publish("ada", body="x" * 3_000)
             published += 1
             assert published < 2_000, "nobody noticed"
-        assert node.gateway.metrics.closes["websocket", "too_slow"] == 1
+        assert node.gateway.metrics._closed["websocket", "too_slow"] == 1
         await node.presence.until(lambda: node.presence.here(ADA) == {})
         await node.publish("grace")
         await grace.expect("item")
@@ -116,7 +116,7 @@ async def test_a_client_that_does_not_read_for_long_is_cut_within_its_budget(
         async with asyncio.timeout(PATIENCE):
             while node.gateway.connections:
                 await node.publish("ada", body="x" * 3_000)
-        assert node.gateway.metrics.closes["websocket", "stalled"] == 1
+        assert node.gateway.metrics._closed["websocket", "stalled"] == 1
         await hang_up(slow)
 
 
@@ -192,7 +192,7 @@ async def test_bytes_that_are_no_websocket_end_it(node: Node, data: bytes, code:
         assert await reader.read() == b""
     writer.close()
     await node.empty()
-    assert node.gateway.metrics.closes == {("websocket", "protocol_error"): 1}
+    assert node.gateway.metrics._closed == {("websocket", "protocol_error"): 1}
 
 
 async def test_who_does_not_answer_a_close_is_cut(sqlite_url: str) -> None:
@@ -202,7 +202,7 @@ async def test_who_does_not_answer_a_close_is_cut(sqlite_url: str) -> None:
             await node.empty()
             seen = await reader.read(1_000)
         assert b"\x10\x04binary_frame" in seen or b"binary_frame" in seen
-        assert node.gateway.metrics.closes == {("websocket", "bad_frame"): 1}
+        assert node.gateway.metrics._closed == {("websocket", "bad_frame"): 1}
         writer.close()
 
 
@@ -210,7 +210,7 @@ async def test_a_client_that_hangs_up_without_a_word_is_gone(node: Node) -> None
     client = await node.ready()
     await hang_up(client)
     await node.empty()
-    assert node.gateway.metrics.closes["websocket", "client"] == 1
+    assert node.gateway.metrics._closed["websocket", "client"] == 1
 
 
 async def test_many_marks_are_applied_in_order_while_reading_rests(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
