@@ -312,15 +312,18 @@ class Bus(Protocol):
         """Tell every worker that something is due at `due_at`."""
         ...
 
-    async def subscribe(self, key: InboxKey) -> None:
-        """Return once changes of this inbox will be heard (the subscription is confirmed). Idempotent.
+    async def subscribe(self, keys: Sequence[InboxKey]) -> None:
+        """Return once changes of all these inboxes will be heard (their subscriptions are confirmed). Idempotent.
 
         While the bus is out of reach it returns after a short wait; `on_gap` follows when it is back.
         """
         ...
 
-    async def unsubscribe(self, key: InboxKey) -> None:
-        """Stop hearing of this inbox. Idempotent."""
+    async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
+        """Stop hearing of these inboxes, at once. Idempotent.
+
+        The last call for an inbox wins, so calls for one user must not overtake each other.
+        """
         ...
 
     async def healthy(self) -> bool:

@@ -46,13 +46,13 @@ class MemoryBus:
             if bus._listener is not None:  # noqa: SLF001 - a sibling of the same class
                 bus._listener.on_due(due_at)  # noqa: SLF001 - a sibling of the same class
 
-    async def subscribe(self, key: InboxKey) -> None:
-        """Hear of this inbox from now on."""
-        self._subscribed.add(key)
+    async def subscribe(self, keys: Sequence[InboxKey]) -> None:
+        """Hear of these inboxes from now on."""
+        self._subscribed.update(keys)
 
-    async def unsubscribe(self, key: InboxKey) -> None:
-        """Stop hearing of this inbox."""
-        self._subscribed.discard(key)
+    async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
+        """Stop hearing of these inboxes."""
+        self._subscribed.difference_update(keys)
 
     async def healthy(self) -> bool:
         """Tell that the bus can be reached: it is right here."""

@@ -57,10 +57,10 @@ class Registry:
             return
         async with user.lock:
             if user.connections and not user.subscribed:
-                await self._bus.subscribe(key)
+                await self._bus.subscribe([key])
                 user.subscribed = True
             elif user.subscribed and not user.connections:
                 user.subscribed = False  # first, so that whoever comes now waits for a new subscription
-                await self._bus.unsubscribe(key)
+                await self._bus.unsubscribe([key])
             if not user.connections and not user.subscribed and self._users.get(key) is user:
                 del self._users[key]

@@ -44,12 +44,12 @@ async def started(
     stack: AsyncExitStack,
     url: str,
     *,
-    ping_every: float = 0.05,
+    probe_every: float = 0.05,
     dead_after: float = PATIENCE,
     confirm_within: float = PATIENCE,
 ) -> tuple[RedisBus, RecordingListener]:
     """A bus that loses patience only where a test is about that: a busy machine is slow, not broken."""
-    bus = RedisBus(url, ping_every=ping_every, dead_after=dead_after, confirm_within=confirm_within, timeout=PATIENCE)
+    bus = RedisBus(url, probe_every=probe_every, dead_after=dead_after, confirm_within=confirm_within, timeout=PATIENCE)
     listener = RecordingListener()
     stack.push_async_callback(bus.close)
     await bus.start(listener)
@@ -74,7 +74,7 @@ async def flows(bus: RedisBus, listener: RecordingListener, key: InboxKey = ADA)
 async def test_after_a_restart_the_gap_is_told_and_messages_flow_again(server: Valkey, stack: AsyncExitStack) -> None:
     bus, listener = await started(stack, server.url)
     keys = [InboxKey("default", f"user-{number}") for number in range(1_100)]
-    await asyncio.gather(*map(bus.subscribe, keys))
+    await bus.subscribe(keys)
     server.kill()
     await asyncio.to_thread(server.start)
     await listener.next_gap()
@@ -85,7 +85,7 @@ async def test_after_a_restart_the_gap_is_told_and_messages_flow_again(server: V
 
 async def test_a_killed_pubsub_connection_is_made_anew(server: Valkey, stack: AsyncExitStack) -> None:
     bus, listener = await started(stack, server.url)
-    await bus.subscribe(ADA)
+    await bus.subscribe([ADA])
     client = await admin(stack, server.url)
     assert await client.client_kill_filter(_type="pubsub") == 1
     await listener.next_gap()
@@ -95,7 +95,7 @@ async def test_a_killed_pubsub_connection_is_made_anew(server: Valkey, stack: As
 async def test_a_silent_connection_is_noticed(server: Valkey, stack: AsyncExitStack) -> None:
     proxy, url = await proxied(stack, server)
     bus, listener = await started(stack, url, dead_after=0.2)
-    await bus.subscribe(ADA)
+    await bus.subscribe([ADA])
     await proxy.accepted.get()
     proxy.freeze()
     async with asyncio.timeout(PATIENCE):
@@ -122,11 +122,11 @@ async def test_what_was_on_its_way_while_unsubscribing_is_not_heard(server: Valk
     proxy, url = await proxied(stack, server)
     bus, listener = await started(stack, url)
     other, _ = await started(stack, server.url)
-    await bus.subscribe(ADA)
-    await bus.subscribe(BOB)
+    await bus.subscribe([ADA])
+    await bus.subscribe([BOB])
     proxy.freeze()
     await other.publish([(ADA, CHANGE), (BOB, CHANGE)])
-    await bus.unsubscribe(ADA)
+    await bus.unsubscribe([ADA])
     proxy.thaw()
     assert await listener.next_change() == (BOB, CHANGE)
     assert listener.changes.empty()
@@ -136,7 +136,7 @@ async def test_what_was_on_its_way_while_unsubscribing_is_not_heard(server: Valk
 async def test_a_dropped_connection_is_made_anew(server: Valkey, stack: AsyncExitStack) -> None:
     proxy, url = await proxied(stack, server)
     bus, listener = await started(stack, url)
-    await bus.subscribe(ADA)
+    await bus.subscribe([ADA])
     proxy.drop()
     await listener.next_gap()
     assert await flows(bus, listener)
@@ -144,13 +144,13 @@ async def test_a_dropped_connection_is_made_anew(server: Valkey, stack: AsyncExi
 
 async def test_while_redis_is_away_nothing_fails_and_little_waits(server: Valkey, stack: AsyncExitStack) -> None:
     bus, listener = await started(stack, server.url, confirm_within=0.1)
-    await bus.subscribe(ADA)
+    await bus.subscribe([ADA])
     server.kill()
     assert not await bus.publish([(ADA, CHANGE)])
     assert not await bus.healthy()
     await bus.announce_due(1)
-    await bus.unsubscribe(ADA)
-    await bus.subscribe(BOB)
+    await bus.unsubscribe([ADA])
+    await bus.subscribe([BOB])
     await asyncio.to_thread(server.start)
     await listener.next_gap()
     assert await bus.healthy()
@@ -170,7 +170,7 @@ async def test_a_publish_into_a_silent_connection_gives_up(server: Valkey, stack
 async def test_starting_without_redis_ends_in_a_gap_once_it_is_there(server: Valkey, stack: AsyncExitStack) -> None:
     server.kill()
     bus, listener = await started(stack, server.url, confirm_within=0.1)
-    await bus.subscribe(ADA)
+    await bus.subscribe([ADA])
     assert not await bus.healthy()
     await asyncio.to_thread(server.start)
     await listener.next_gap()
@@ -179,10 +179,10 @@ async def test_starting_without_redis_ends_in_a_gap_once_it_is_there(server: Val
 
 async def test_a_late_confirmation_ends_in_a_gap(server: Valkey, stack: AsyncExitStack) -> None:
     proxy, url = await proxied(stack, server)
-    bus, listener = await started(stack, url, ping_every=PATIENCE)
+    bus, listener = await started(stack, url, probe_every=PATIENCE)
     bus._confirm_within = 0.05
     proxy.freeze()
-    await bus.subscribe(ADA)
+    await bus.subscribe([ADA])
     assert listener.gaps.empty()
     proxy.thaw()
     await listener.next_gap()
@@ -192,7 +192,7 @@ async def test_a_late_confirmation_ends_in_a_gap(server: Valkey, stack: AsyncExi
 @pytest.mark.parametrize("nonsense", [b"", b"\xc1", b"\x93\xa1e\xa1x\xa1y", b"hello"])
 async def test_what_cannot_be_read_is_taken_for_a_gap(server: Valkey, stack: AsyncExitStack, nonsense: bytes) -> None:
     bus, listener = await started(stack, server.url)
-    await bus.subscribe(ADA)
+    await bus.subscribe([ADA])
     client = await admin(stack, server.url)
     await client.publish(channel_of(ADA), nonsense)
     await listener.next_gap()
@@ -210,7 +210,7 @@ async def test_a_listener_that_fails_does_not_end_the_bus(server: Valkey, stack:
     bus, listener = RedisBus(server.url, confirm_within=PATIENCE), Faulty()
     stack.push_async_callback(bus.close)
     await bus.start(listener)
-    await bus.subscribe(ADA)
+    await bus.subscribe([ADA])
     await bus.announce_due(1)
     await listener.next_gap()
     assert await flows(bus, listener)
