@@ -305,7 +305,10 @@ class Bus(Protocol):
         ...
 
     async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
-        """Tell every subscribed process; False if it could not be handed over whole (the wake-up row stays)."""
+        """Tell every subscribed process; False if it could not be handed over whole (the wake-up row stays).
+
+        Changes of one inbox are heard in the order of the calls; those of different inboxes in any.
+        """
         ...
 
     async def announce_due(self, due_at: int) -> None:

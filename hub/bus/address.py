@@ -101,7 +101,7 @@ def _single(url: str) -> Address:
     return _address(Kind.SINGLE, (server,), options)
 
 
-def _several(scheme: str, kind: str, login: str, hosts: str, path: str, query: str) -> Address:
+def _several(*, scheme: str, kind: str, login: str, hosts: str, path: str, query: str) -> Address:
     sentinel = kind == "sentinel"
     service, _, db = path.removeprefix("/").partition("/") if sentinel else ("", "", path.removeprefix("/"))
     if sentinel is not bool(service) or (db and not db.isdecimal()) or (not sentinel and db not in {"", "0"}):

@@ -154,7 +154,7 @@ class Commands:
         return True
 
     def _distrust(self, partition: int, now: int) -> None:
-        """Note that a partition's server was away: whatever it says of any of its partitions is in doubt for a while."""
+        """Note that a partition's server was away: for a while all that it says is in doubt."""
         server = self._topology.owners[partition]
         if self._failed_at.get(partition) != now:
             self._failed_at.update((other, now) for other, owner in enumerate(self._topology.owners) if owner == server)

@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         except (ProtocolError, IndexError):  # not Redis, or it answers what nobody asked
             self.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell everybody who waits."""
         self.closed = True
         while self._asked:
@@ -118,16 +118,16 @@ async def connect(server: Server, login: Login) -> Connection:
         commands = list(_greeting(login))
         if commands:
             await connection.command(*commands)
-        if login.primary_only and (await connection.command(("ROLE",)))[0][0] != b"master":
-            raise ConnectionRefusedError("a replica, where a primary is wanted")
+        if login.primary_only:
+            _refuse_replica(*await connection.command(("ROLE",)))
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-async def ask_first(servers: Sequence[Server], login: Login, command: Command, *, timeout: float) -> tuple[Server, Any]:
-    """Return the first of some servers that answers, and what; `timeout` (seconds) bounds each.
+async def ask_first(servers: Sequence[Server], login: Login, command: Command, within: float) -> tuple[Server, Any]:
+    """Return the first of some servers that answers, and what; each gets `within` seconds.
 
     Raises:
         OSError: none did.
@@ -135,7 +135,7 @@ async def ask_first(servers: Sequence[Server], login: Login, command: Command, *
     """
     for server in servers:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 connection = await connect(server, login)
                 try:
                     (reply,) = await connection.command(command)
@@ -146,6 +146,11 @@ async def ask_first(servers: Sequence[Server], login: Login, command: Command, *
         if reply is not None:
             return server, reply
     raise ConnectionRefusedError("no server answered")
+
+
+def _refuse_replica(role: Sequence[Any]) -> None:
+    if role[0] != b"master":
+        raise ConnectionRefusedError("a replica, where a primary is wanted")
 
 
 def _greeting(login: Login) -> Sequence[Command]:

@@ -140,7 +140,7 @@ class Link:
                 await self._listen()
             except REDIS_ERRORS as error:
                 self._outage.failed(error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever it is, live delivery must not end for good
                 _log.exception("bus_link_failed")
             self.subscriptions.connection_lost()
             self._on_trouble()

@@ -78,7 +78,7 @@ class Receiver(asyncio.Protocol):
         except (ProtocolError, ReplyError) as error:
             self._end(error)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell whoever watches."""
         self._end(ConnectionResetError("the server hung up"))
 

@@ -115,7 +115,7 @@ class Sender:
             self._disconnect()
             self.outage.failed(error)
             return ()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, a lost wake-up must not become a failed publish
             self._disconnect()
             _log.exception("bus_publish_failed")
             return ()

@@ -124,7 +124,7 @@ class Subscriber:
                 changed = await self._topology.refresh()
             except REDIS_ERRORS as error:
                 self._outage.failed(error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - or servers that move would never be followed again
                 _log.exception("bus_topology_failed")
             else:
                 self._outage.worked()

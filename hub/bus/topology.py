@@ -83,7 +83,7 @@ class Sentinel:
     async def refresh(self) -> bool:
         """Ask the sentinels one after the other, first the one that answered last."""
         command = ("SENTINEL", "get-master-addr-by-name", self._address.service)
-        sentinel, reply = await ask_first(self._sentinels, self._address.sentinel_login, command, timeout=self._timeout)
+        sentinel, reply = await ask_first(self._sentinels, self._address.sentinel_login, command, self._timeout)
         self._sentinels.sort(key=lambda other: other != sentinel)
         try:
             host, port = reply
@@ -108,7 +108,7 @@ class Cluster:
         known = list({owner for owner in self.owners if owner is not None})
         random.shuffle(known)
         asked = [*known, *(seed for seed in self._address.seeds if seed not in known)]
-        server, reply = await ask_first(asked, self._address.login, ("CLUSTER", "SLOTS"), timeout=self._timeout)
+        server, reply = await ask_first(asked, self._address.login, ("CLUSTER", "SLOTS"), self._timeout)
         try:
             owners = self._owners_in(reply, server)
         except (TypeError, ValueError, IndexError, AttributeError):

@@ -17,7 +17,11 @@ from tests.support.listener import PATIENCE, RecordingListener
 
 ADA = InboxKey("default", "ada")
 BOB = InboxKey("default", "bob")
-LAST = InboxKey("default", "last")
+LAST = tuple(InboxKey("default", f"last-{number}") for number in range(24))
+"""Enough for every part of a cluster to be the home of some."""
+
+
+URLS = {"redis": "flushed_redis_url", "cluster": "flushed_redis_cluster_url"}
 
 
 def change(version: int, frame: bytes | None = b'{"type":"item"}') -> LiveChange:
@@ -38,7 +42,7 @@ class Cluster:
         return bus, listener
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "cluster"])
 async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
     make: Callable[[], Bus]
     if request.param == "memory":
@@ -48,7 +52,7 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
             return MemoryBus(switchboard)
 
     else:
-        url: str = request.getfixturevalue("flushed_redis_url")
+        url: str = request.getfixturevalue(URLS[request.param])
 
         def make() -> Bus:
             return RedisBus(url, confirm_within=PATIENCE, dead_after=PATIENCE, timeout=PATIENCE)
@@ -58,12 +62,16 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
 
 
 async def heard_until_last(bus: Bus, listener: RecordingListener) -> list[tuple[InboxKey, LiveChange]]:
-    """Everything heard up to a marker sent now: what is not in it was not delivered."""
-    await bus.subscribe([LAST])
-    assert await bus.publish([(LAST, change(1))])
-    heard = []
-    while (news := await listener.next_change())[0] != LAST:
-        heard.append(news)
+    """Everything heard up to markers sent now: what is not in it was not delivered."""
+    await bus.subscribe(LAST)
+    assert await bus.publish([(last, change(1)) for last in LAST])
+    heard, missing = [], set(LAST)
+    while missing:
+        news = await listener.next_change()
+        if news[0] in missing:
+            missing.discard(news[0])
+        else:
+            heard.append(news)
     return heard
 
 
@@ -108,7 +116,23 @@ async def test_many_users_in_one_publish(cluster: Cluster) -> None:
     keys = [InboxKey("default", f"user-{number}") for number in range(1_200)]
     await bus.subscribe(keys)
     assert await bus.publish([(key, change(3, b"x" * 2_000)) for key in keys])
-    assert [(await listener.next_change())[0] for _ in keys] == keys
+    assert sorted([(await listener.next_change())[0] for _ in keys]) == sorted(keys)
+
+
+async def test_subscribing_and_unsubscribing_nobody_returns_at_once(cluster: Cluster) -> None:
+    bus, _ = await cluster.node()
+    await bus.subscribe([])
+    await bus.unsubscribe([])
+
+
+async def test_a_user_named_twice_in_a_call_is_heard_once(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    await bus.subscribe([ADA, ADA, BOB])
+    await bus.publish([(ADA, change(1))])
+    assert await heard_until_last(bus, listener) == [(ADA, change(1))]
+    await bus.unsubscribe([ADA, ADA, BOB])
+    await bus.publish([(ADA, change(2))])
+    assert await heard_until_last(bus, listener) == []
 
 
 async def test_publishing_nothing_is_whole(cluster: Cluster) -> None:
