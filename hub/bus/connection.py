@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from hiredis import HiredisError, ProtocolError, Reader, ReplyError, pack_command
 
@@ -75,8 +75,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; every stream is one
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by type
 
     def data_received(self, data: bytes) -> None:
         """Give replies to whoever asked."""

@@ -60,7 +60,7 @@ Signs that have faded are dropped here, so that nodes which died leave nothing b
 _SHA = sha1(_REFRESH.encode(), usedforsecurity=False).hexdigest()
 
 TOUCH_AFTER = 5_000
-"""Milliseconds after which a report is also one for the partitions that it has no news of."""
+"""Milliseconds after which a report of news is also one for the partitions that it has no news of."""
 
 
 class RedisPresence:
@@ -82,7 +82,7 @@ class RedisPresence:
 
     async def refresh(self, entries: Sequence[PresenceEntry], now: int) -> None:
         """Record signs of life; while Redis is away they are lost, and the next ones will do."""
-        touch = self._touched_at is None or now - self._touched_at >= TOUCH_AFTER
+        touch = not entries or self._touched_at is None or now - self._touched_at >= TOUCH_AFTER
         partitions: dict[int, list[_Users]] = {partition: [] for partition in range(PARTITIONS if touch else 0)}
         for user in _by_user(entries):
             partitions.setdefault(user.partition, []).append(user)

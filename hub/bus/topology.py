@@ -48,7 +48,7 @@ class Single:
     def __init__(self, address: Address) -> None:
         (self._server,) = address.seeds
         self.owners: Sequence[Server | None] = (self._server,) * PARTITIONS
-        self._known: frozenset[str] = frozenset()
+        self._known: frozenset[object] = frozenset()
         self._doubted = False
 
     async def refresh(self) -> bool:
@@ -58,7 +58,7 @@ class Single:
         found = await asyncio.get_running_loop().getaddrinfo(
             self._server.host, self._server.port, type=socket.SOCK_STREAM
         )
-        addresses = frozenset(str(answer[4][0]) for answer in found)
+        addresses = frozenset(answer[4][:2] for answer in found)
         if not self._known or addresses & self._known:
             self._known, self._doubted = addresses, False
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -448,10 +448,10 @@ async def test_nothing_is_left_after_disconnects(node: Node) -> None:
 async def test_coming_back_while_the_unsubscription_is_under_way(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     unsubscribe, leaving, go, left = node.bus.unsubscribe, asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def slow(key: InboxKey) -> None:
+    async def slow(keys: Sequence[InboxKey]) -> None:
         leaving.set()
         await go.wait()
-        await unsubscribe(key)
+        await unsubscribe(keys)
         left.set()
 
     monkeypatch.setattr(node.bus, "unsubscribe", slow)

@@ -78,7 +78,7 @@ class Valkey:
         """Let it go on."""
         os.kill(self._pid, signal.SIGCONT)
 
-    def ask(self, *command: str | int) -> Any:
+    def ask(self, *command: str | bytes | int) -> Any:
         """Run one command (blocking), on a connection of its own."""
         with redis.Redis(port=self._port, protocol=2) as client:
             return client.execute_command(*command)
@@ -199,7 +199,7 @@ class Sentinel:
         self.port = port
         self.url = f"redis+sentinel://127.0.0.1:{port}/bells"
 
-    def ask(self, *command: str | int) -> Any:
+    def ask(self, *command: str | bytes | int) -> Any:
         with redis.Redis(port=self.port, protocol=2) as client:
             return client.execute_command(*command)
 
