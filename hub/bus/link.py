@@ -57,7 +57,7 @@ class Watchfulness:
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class Callbacks:
     """Whom a link tells."""
 
     on_change: Callable[[InboxKey, LiveChange], None]
@@ -80,7 +80,7 @@ class Link:
         self,
         server: Server | None,
         login: Login,
-        ears: Ears,
+        callbacks: Callbacks,
         watch: Watchfulness,
         *,
         sharded: bool,
@@ -90,9 +90,9 @@ class Link:
         self.server = server
         self.partitions: frozenset[int] = frozenset()
         """Those that its server is responsible for; `Subscriber` keeps it."""
-        self.subscriptions = Subscriptions(ears.on_gap, self._dirty, sharded=sharded)
+        self.subscriptions = Subscriptions(callbacks.on_gap, self._dirty, sharded=sharded)
         self._login = login
-        self._ears = ears
+        self._callbacks = callbacks
         self._watch = watch
         self._outage = Outage("subscribing", str(server))
         self._on_trouble = on_trouble
@@ -152,7 +152,7 @@ class Link:
             connection = await connect(self.server, self._login)
         receiver = self._receiver = Receiver(
             self.subscriptions,
-            on_change=self._ears.on_change,
+            on_change=self._callbacks.on_change,
             on_reply=self._outage.worked,
             on_trouble=self._on_trouble,
         )
@@ -191,11 +191,10 @@ class Link:
     def _tick(self, receiver: Receiver) -> None:
         assert self._transport is not None  # noqa: S101 - there while a receiver is
         self._transport.write(_PING)
-        if receiver.heard_at + self._watch.probe_every > asyncio.get_running_loop().time():
-            self._back_off.reset()  # this connection has lasted for a while
+        self._back_off.reset()  # this connection has lasted for a while
         if receiver.in_doubt:
             receiver.in_doubt = False
-            self._ears.on_gap()
+            self._callbacks.on_gap()
         self.subscriptions.retry()
         self._choose_probe()
         if self.listening and (self._probing is None or self._probing.done()):
@@ -219,7 +218,7 @@ class Link:
         assert self._probe is not None  # noqa: S101 - sent only once subscribed
         self._sent += 1
         number, sent_at, probe = self._sent, asyncio.get_running_loop().time(), self._probe
-        sent = await self._ears.publish([(partition_in(probe), probe, b"%d" % number)])
+        sent = await self._callbacks.publish([(partition_in(probe), probe, b"%d" % number)])
         # What could not be sent proves nothing about what can be heard.
         if sent and self._proved < number and self._unproved_since is None and probe == self._probe:
             self._unproved_since = sent_at

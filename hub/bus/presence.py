@@ -78,7 +78,7 @@ class RedisPresence:
         """
         self._commands = Commands(read_url(url), "presence", timeout=timeout, batch=BATCH)
         self._touched_at: int | None = None
-        self._unreadable = False
+        self._warned = False
 
     async def refresh(self, entries: Sequence[PresenceEntry], now: int) -> None:
         """Record signs of life; while Redis is away they are lost, and the next ones will do."""
@@ -86,12 +86,15 @@ class RedisPresence:
         partitions: dict[int, list[_Users]] = {partition: [] for partition in range(PARTITIONS if touch else 0)}
         for user in _by_user(entries):
             partitions.setdefault(user.partition, []).append(user)
-        units = [
-            Unit(partition, (_report(partition, users[start : start + BATCH], now),), len(users) or 1)
+        shares = [
+            (partition, users[start : start + BATCH])
             for partition, users in partitions.items()
             for start in range(0, max(len(users), 1), BATCH)
         ]
+        units = [Unit(partition, (_report(partition, share, now),), max(len(share), 1)) for partition, share in shares]
         answers = await self._commands.run(units, now, before=(("SCRIPT", "LOAD", _REFRESH),))
+        if any(isinstance(reply, Exception) for answer in answers for reply in answer or ()):
+            self._warn()
         if touch:
             self._touched_at = None if None in answers else now
 
@@ -137,10 +140,13 @@ class RedisPresence:
             since = int(born) if failed_at is None else max(int(born), failed_at)
             return state_at(_signs(fields), now, since)
         except (TypeError, ValueError, AttributeError):  # somebody else's data under our keys
-            if not self._unreadable:
-                self._unreadable = True
-                _log.warning("presence_unreadable")
+            self._warn()
             return _UNKNOWN
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning("presence_foreign_data")
 
 
 _UNKNOWN = PresenceState(Attention.UNKNOWN, 0, None)

@@ -43,7 +43,7 @@ class Publisher:
 
     async def answers(self) -> bool:
         """Tell whether any of the servers answers now."""
-        if not any(self._topology.owners) and not await self._look():
+        if self._closed or (not any(self._topology.owners) and not await self._look()):
             return False
         servers = {owner for owner in self._topology.owners if owner is not None}
         return any(await asyncio.gather(*(self._sender(server).answers() for server in servers)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hub.bus.address import read_url
-from hub.bus.link import Ears, Watchfulness
+from hub.bus.link import Callbacks, Watchfulness
 from hub.bus.names import DUE, DUE_PARTITION, inbox_channel
 from hub.bus.publisher import Publisher
 from hub.bus.subscriber import Subscriber
@@ -61,7 +61,7 @@ class RedisBus:
         self._subscriber = Subscriber(
             self._address,
             self._topology,
-            Ears(listener.on_change, self._on_gap, self._publisher.publish),
+            Callbacks(listener.on_change, self._on_gap, self._publisher.publish),
             self._watch,
             linger=self._linger,
             on_moved=self._publisher.rearrange,
@@ -100,8 +100,9 @@ class RedisBus:
     async def close(self) -> None:
         """Hang up."""
         self._listener = None
-        if self._subscriber is not None:
-            await self._subscriber.close()
+        subscriber, self._subscriber = self._subscriber, None
+        if subscriber is not None:
+            await subscriber.close()
         await self._publisher.close()
 
     def _on_gap(self) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from hub.bus.address import Address, Kind, Server
 from hub.bus.connection import REDIS_ERRORS
-from hub.bus.link import BackOff, Ears, Link, Watchfulness
+from hub.bus.link import BackOff, Callbacks, Link, Watchfulness
 from hub.bus.names import PARTITIONS, partition_in
 from hub.bus.outage import Outage
 from hub.bus.subscriptions import Entry, Target, Waiter
@@ -32,7 +32,7 @@ class Subscriber:
         self,
         address: Address,
         topology: Topology,
-        ears: Ears,
+        callbacks: Callbacks,
         watch: Watchfulness,
         *,
         linger: float,
@@ -44,7 +44,7 @@ class Subscriber:
         """
         self._address = address
         self._topology = topology
-        self._ears = ears
+        self._callbacks = callbacks
         self._watch = watch
         self._linger = linger
         self._on_moved = on_moved
@@ -163,7 +163,7 @@ class Subscriber:
         return Link(
             server,
             self._address.login,
-            self._ears,
+            self._callbacks,
             self._watch,
             sharded=self._address.kind is Kind.CLUSTER,
             on_trouble=self._trouble.set,

@@ -70,7 +70,7 @@ async def test_a_probe_that_cannot_be_sent_proves_nothing(server: Valkey, stack:
         return False
 
     link = link_of(bus)
-    link._ears = link._ears.__class__(link._ears.on_change, link._ears.on_gap, refuse)
+    link._callbacks = link._callbacks.__class__(link._callbacks.on_change, link._callbacks.on_gap, refuse)
     async with asyncio.timeout(PATIENCE):
         await tried.wait()
     assert listener.gaps.empty()
