@@ -28,6 +28,10 @@ _BACK_OFF_FIRST = 0.1
 _BACK_OFF_MOST = 5.0
 
 
+class DeafConnectionError(ConnectionError):
+    """The server answers on this connection, but does not deliver what is published."""
+
+
 class BackOff:
     """Seconds to wait after a failure: doubling, at random below that so that nodes do not return in step."""
 
@@ -177,7 +181,8 @@ class Link:
             if receiver.lost.done():
                 receiver.lost.result()
             if clock() >= self._deadline(receiver):
-                raise ConnectionResetError("nothing heard, or nothing delivered")
+                silent = clock() >= receiver.heard_at + self._watch.dead_after
+                raise (TimeoutError if silent else DeafConnectionError)
             if clock() >= probe_at:
                 probe_at = clock() + self._watch.probe_every
                 self._tick(receiver)
@@ -195,7 +200,6 @@ class Link:
         if receiver.in_doubt:
             receiver.in_doubt = False
             self._callbacks.on_gap()
-        self.subscriptions.retry()
         self._choose_probe()
         if self.listening and (self._probing is None or self._probing.done()):
             self._probing = asyncio.create_task(self._send_probe())

@@ -135,6 +135,36 @@ async def test_while_redis_is_away_nothing_fails_and_little_waits(server: Valkey
     assert await flows(bus, listener, BOB)
 
 
+async def test_after_a_failure_publishers_are_spared_the_next_attempts(server: Valkey, stack: AsyncExitStack) -> None:
+    bus = RedisBus(server.url)
+    stack.push_async_callback(bus.close)
+    server.kill()
+    assert not await bus.publish([(ADA, CHANGE)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hub.bus.sender.connect", None)  # to call it would fail
+        with structlog.testing.capture_logs() as logs:
+            assert not await bus.publish([(ADA, CHANGE)])
+    assert not logs
+
+
+async def test_a_publish_survives_the_loss_of_a_connection_that_had_worked(
+    server: Valkey, stack: AsyncExitStack
+) -> None:
+    proxy, url = await proxied(stack, server)
+    bus = RedisBus(url, timeout=PATIENCE)
+    stack.push_async_callback(bus.close)
+    assert await bus.publish([(ADA, CHANGE)])
+    (sender,) = bus._publisher._senders.values()
+    assert sender._connection is not None
+    proxy.freeze()
+    publishing = asyncio.create_task(bus.publish([(ADA, CHANGE)]))
+    while not sender._connection._asked:
+        await asyncio.sleep(0)  # until it is on its way
+    proxy.drop()
+    proxy.thaw()
+    assert await publishing
+
+
 async def test_a_publish_into_a_silent_connection_gives_up(server: Valkey, stack: AsyncExitStack) -> None:
     proxy, url = await proxied(stack, server)
     bus = RedisBus(url, timeout=0.1)

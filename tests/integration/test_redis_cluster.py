@@ -68,7 +68,7 @@ async def test_a_slot_that_moves_takes_its_users_along_and_harms_no_other(
         *itertools.islice(users_of(shared, source), 2),
         next(users_of(shared, target)),
     )
-    bus, listener = await started(stack, shared.url)
+    bus, listener = await started(stack, shared.url, probe_every=PATIENCE)
     await bus.subscribe([moving, staying, theirs])
     assert bus._subscriber is not None
     before = dict(bus._subscriber._links)

@@ -44,13 +44,13 @@ async def test_a_connection_that_answers_but_delivers_nothing_is_replaced(
     server: Valkey, stack: AsyncExitStack
 ) -> None:
     proxy = await stack.enter_async_context(proxy_to(server.port, redis=True))
-    bus, listener = await started(stack, f"redis://127.0.0.1:{proxy.port}", dead_after=0.3)
+    bus, listener = await started(stack, f"redis://127.0.0.1:{proxy.port}", dead_after=1)
     await bus.subscribe([ADA])
     assert await flows(bus, listener)
     with structlog.testing.capture_logs() as logs:
         proxy.deaf = True
         await listener.next_gap()
-    assert "subscribing" in {line.get("part") for line in logs}
+    assert ("subscribing", "DeafConnectionError") in {(line.get("part"), line.get("error")) for line in logs}
     proxy.deaf = False
     be_patient(bus)
     assert await flows(bus, listener)

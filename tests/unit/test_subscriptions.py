@@ -180,6 +180,31 @@ async def test_whoever_comes_back_before_the_second_sweep_causes_no_traffic() ->
     assert not server.subscriptions.entries
 
 
+async def test_staying_away_counts_from_the_last_departure() -> None:
+    server = FakeServer()
+    server.want(CHANNELS[0])
+    server.settle()
+    server.subscriptions.remove(CHANNELS[0])
+    server.subscriptions.sweep()
+    server.want(CHANNELS[0])
+    server.subscriptions.remove(CHANNELS[0])
+    server.subscriptions.sweep()
+    assert not server.dirty
+
+
+async def test_a_refusal_to_unsubscribe_is_as_good_as_having_unsubscribed() -> None:
+    server = FakeServer(sharded=True)
+    server.want(CHANNELS[0])
+    server.settle()
+    server.subscriptions.remove(CHANNELS[0])
+    server.subscriptions.sweep()
+    server.subscriptions.sweep()
+    server.refuse()
+    server.reply()
+    assert not server.dirty
+    assert not server.subscriptions.entries
+
+
 async def test_waiting_ends_with_the_confirmation_and_not_with_an_earlier_one() -> None:
     server = FakeServer()
     channel = CHANNELS[0]
@@ -216,6 +241,11 @@ async def test_a_subscription_that_the_server_ends_is_asked_for_again_and_told_a
     server.settle()
     assert server.subscribed == set(CHANNELS)
     assert [server.gaps] == [1]
+    server.end(CHANNELS[0])
+    server.reply()
+    server.subscriptions.retry()
+    server.settle()
+    assert [server.gaps] == [2]
 
 
 async def test_what_is_handed_over_is_heard_at_the_new_place_and_then_told_as_a_gap() -> None:
