@@ -85,8 +85,6 @@ class Subscriptions:
         if entry is None:
             entry = self.entries[channel] = Entry(target)
         entry.state |= WANTED
-        self._left_lately.discard(channel)
-        self._left_before.discard(channel)
         self._reconcile(channel, entry)
         if entry.state & (LIVE | ASKED) != LIVE:
             waiter.left += 1
