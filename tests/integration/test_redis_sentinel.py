@@ -26,8 +26,7 @@ class Trio(NamedTuple):
 @pytest.fixture
 def trio() -> Iterator[Trio]:
     with valkey_server() as primary, valkey_server() as replica:
-        replica.ask("REPLICAOF", "127.0.0.1", primary.port)
-        with sentinel_of(primary, replicas=1) as sentinel:
+        with sentinel_of(primary, replica) as sentinel:
             yield Trio(primary, replica, sentinel)
 
 

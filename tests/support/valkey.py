@@ -192,6 +192,11 @@ def _replicas_seen(node: Valkey) -> bool:
     return any(len(entry) > 3 for entry in node.ask("CLUSTER", "SLOTS"))
 
 
+def _pairs(flat: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Take a flat list of names and values apart."""
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
 class Sentinel:
     """A sentinel that watches one primary, which it calls `bells`."""
 
@@ -209,8 +214,13 @@ class Sentinel:
 
 
 @contextmanager
-def sentinel_of(primary: Valkey, replicas: int) -> Iterator[Sentinel]:
-    """Run a sentinel, the server's own program in another mode; returns once it knows the replicas."""
+def sentinel_of(primary: Valkey, replica: Valkey) -> Iterator[Sentinel]:
+    """Run a sentinel (the server's own program in another mode) over a primary and what becomes its replica.
+
+    Returns once it could promote the replica.
+    """
+    replica.ask("REPLICAOF", "127.0.0.1", primary.port)
+    until(lambda: b"master_link_status:up" in _info(replica, "replication"), "replication")
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         config = Path(folder) / "sentinel.conf"
@@ -226,7 +236,8 @@ def sentinel_of(primary: Valkey, replicas: int) -> Iterator[Sentinel]:
 
         def ready() -> bool:
             try:
-                return len(sentinel.ask("SENTINEL", "REPLICAS", "bells")) == replicas
+                found = [dict(_pairs(entry)) for entry in sentinel.ask("SENTINEL", "REPLICAS", "bells")]
+                return [(known[b"flags"], known[b"master-link-status"]) for known in found] == [(b"slave", b"ok")]
             except redis.ConnectionError:
                 return False
 
