@@ -25,9 +25,8 @@ class Trio(NamedTuple):
 
 @pytest.fixture
 def trio() -> Iterator[Trio]:
-    with valkey_server() as primary, valkey_server() as replica:
-        with sentinel_of(primary, replica) as sentinel:
-            yield Trio(primary, replica, sentinel)
+    with valkey_server() as primary, valkey_server() as replica, sentinel_of(primary, replica) as sentinel:
+        yield Trio(primary, replica, sentinel)
 
 
 @pytest.fixture
