@@ -335,7 +335,10 @@ class Bus(Protocol):
         ...
 
     async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
-        """Tell every subscribed process; False if it could not be handed over whole (the wake-up row stays)."""
+        """Tell every subscribed process; False if it could not be handed over whole (the wake-up row stays).
+
+        Changes of one inbox are heard in the order of the calls; those of different inboxes in any.
+        """
         ...
 
     async def announce_due(self, due_at: int) -> None:
@@ -343,14 +346,18 @@ class Bus(Protocol):
         ...
 
     async def subscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Return once changes of this inbox will be heard (the subscription is confirmed). Idempotent.
+        """Return once changes of all these inboxes will be heard (their subscriptions are confirmed). Idempotent.
 
         While the bus is out of reach it returns after a short wait; `on_gap` follows when it is back.
         """
         ...
 
     async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Stop hearing of this inbox. Idempotent."""
+        """Stop hearing of these inboxes, at once. Idempotent.
+
+        Like a subscription it takes effect in the call itself, before anything is awaited: of two calls for one
+        inbox the later one wins, also while the earlier one still waits.
+        """
         ...
 
     async def healthy(self) -> bool:

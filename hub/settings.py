@@ -8,6 +8,16 @@ from typing import Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_REDIS_SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+)
+
 
 class Settings(BaseSettings):
     """How a process is set up. Unset database and Redis mean SQLite in a file and the in-process bus."""
@@ -22,7 +32,8 @@ class Settings(BaseSettings):
     database_url: str | None = None
     """`postgresql://…` or `sqlite:///path`; unset: `<data_dir>/bellwire.db`."""
     redis_url: str | None = None
-    """`redis://…`; unset: the in-process bus (one process only)."""
+    """`redis://…`, `redis+sentinel://…`, `redis+cluster://…` (docs/redis.md); unset: the in-process bus (one process
+    only)."""
     forwarded_allow_ips: str = "127.0.0.1"
     """Proxies whose `X-Forwarded-*` headers are believed: addresses with commas between them, or `*`."""
     allowed_origins: str = ""
@@ -98,8 +109,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if url is not None and not url.startswith(_REDIS_SCHEMES):
+            raise ValueError("must begin with one of " + ", ".join(_REDIS_SCHEMES))
         return url
 
     @property

@@ -47,11 +47,11 @@ class MemoryBus:
                 bus._listener.on_due(due_at)  # noqa: SLF001 - a sibling of the same class
 
     async def subscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Hear of this inbox from now on."""
+        """Hear of these inboxes from now on."""
         self._subscribed.update(keys)
 
     async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Stop hearing of this inbox."""
+        """Stop hearing of these inboxes."""
         self._subscribed.difference_update(keys)
 
     async def healthy(self) -> bool:

@@ -1,34 +1,35 @@
 """Presence shared by all nodes, in Redis (or Valkey).
 
-A hash per user (`c<connection>` → `<time>:<attention>`, `left` → time) that expires by itself, and two markers:
+A hash per user (`c<connection>` → `<time>:<attention>`, `left` → time) that expires by itself. Users are hashed into
+partitions (in a cluster, each is one slot), and each partition has two markers:
 
-* `born`: since when the shared state can be trusted. Whoever finds it missing makes it (a flush, a fresh server); a
+* `born`: since when its state can be trusted. Whoever finds it missing makes it (a flush, a fresh server); a
   report makes it anew when nobody had reported for `PRESENCE_TTL` (an outage: connections lived on, entries faded).
 * `beat`: when any node last reported.
+
+A report is one for every partition, also for those it has no entries of.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha1
+from typing import Any, NamedTuple
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+import structlog
 
-from hub.bus.connect import PREFIX, compound, connection_pool, where
-from hub.bus.outage import Outage
+from hub.bus.address import read_url
+from hub.bus.commands import Commands, Unit
+from hub.bus.connection import Command
+from hub.bus.names import PARTITIONS, presence_key, presence_marker
 from hub.bus.signs import KEEP_MS, Sign, Signs, state_at
 from hub.core.model import Attention, InboxKey
 from hub.ports import PRESENCE_TTL, PresenceEntry, PresenceState
 
-_USER = f"{PREFIX}presence:user:".encode()
-_BORN = f"{PREFIX}presence:born"
-_BEAT = f"{PREFIX}presence:beat"
+_log = structlog.get_logger(__name__)
 
 BATCH = 200
-"""Users per call: a script blocks the server for as long as it takes."""
+"""Users per call and per pipeline: a script blocks the server for as long as it takes."""
 
 _REFRESH = """
 local now, ttl = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -56,6 +57,12 @@ Signs that have faded are dropped here, so that nodes which died leave nothing b
 """
 
 
+_SHA = sha1(_REFRESH.encode(), usedforsecurity=False).hexdigest()
+
+TOUCH_AFTER = 5_000
+"""Milliseconds after which a report of news is also one for the partitions that it has no news of."""
+
+
 class RedisPresence:
     """Implements `Presence`. What Redis does not answer within `timeout` seconds is UNKNOWN, never an error.
 
@@ -69,98 +76,114 @@ class RedisPresence:
             ConfigurationError: the URL is not one of Redis.
 
         """
-        pool = connection_pool(url)
-        self._client = Redis.from_pool(pool)
-        self._timeout = timeout
-        self._outage = Outage("presence", where(pool))
-        self._failed_at: int | None = None
-        self._refresh = self._client.register_script(_REFRESH)
+        self._commands = Commands(read_url(url), "presence", timeout=timeout, batch=BATCH)
+        self._touched_at: int | None = None
+        self._warned = False
 
     async def refresh(self, entries: Sequence[PresenceEntry], now: int) -> None:
         """Record signs of life; while Redis is away they are lost, and the next ones will do."""
-        users = _by_user(entries)
-        for start in range(0, max(len(users), 1), BATCH):
-            keys: list[str | bytes] = [_BORN, _BEAT]
-            args: list[int | str] = [now, PRESENCE_TTL, KEEP_MS]
-            for key, theirs in users[start : start + BATCH]:
-                keys.append(_hash_of(key))
-                args.append(len(theirs))
-                for entry in theirs:
-                    args += (_field(entry), f"{now}:{entry.attention.value}")
-            await self._ask(partial(self._refresh, keys=keys, args=args), now)
+        touch = not entries or self._touched_at is None or now - self._touched_at >= TOUCH_AFTER
+        partitions: dict[int, list[_Users]] = {partition: [] for partition in range(PARTITIONS if touch else 0)}
+        for user in _by_user(entries):
+            partitions.setdefault(user.partition, []).append(user)
+        shares = [
+            (partition, users[start : start + BATCH])
+            for partition, users in partitions.items()
+            for start in range(0, max(len(users), 1), BATCH)
+        ]
+        units = [Unit(partition, (_report(partition, share, now),), max(len(share), 1)) for partition, share in shares]
+        answers = await self._commands.run(units, now, before=(("SCRIPT", "LOAD", _REFRESH),))
+        if any(isinstance(reply, Exception) for answer in answers for reply in answer or ()):
+            self._warn()
+        if touch:
+            self._touched_at = None if None in answers else now
 
     async def leave(self, entries: Sequence[PresenceEntry], now: int) -> None:
         """Record that connections ended; what is lost while Redis is away fades by itself."""
-        users = _by_user(entries)
-        for start in range(0, len(users), BATCH):
-            pipeline = self._client.pipeline(transaction=False)
-            for key, theirs in users[start : start + BATCH]:
-                name = _hash_of(key)
-                pipeline.hdel(name, *map(_field, theirs))
-                pipeline.hset(name, "left", str(now))
-                pipeline.pexpire(name, KEEP_MS)
-            await self._ask(pipeline.execute, now)
+        units = [
+            Unit(
+                user.partition,
+                (
+                    ("HDEL", user.name, *map(_field, user.entries)),
+                    ("HSET", user.name, "left", now),
+                    ("PEXPIRE", user.name, KEEP_MS),
+                ),
+                1,
+            )
+            for user in _by_user(entries)
+        ]
+        await self._commands.run(units, now)
 
     async def read(self, keys: Sequence[InboxKey], now: int) -> Mapping[InboxKey, PresenceState]:
         """Read users' presence."""
-        states: dict[InboxKey, PresenceState] = {}
-        for start in range(0, len(keys), BATCH):
-            batch = keys[start : start + BATCH]
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.set(_BORN, now, nx=True)
-            pipeline.get(_BORN)
-            for key in batch:
-                pipeline.hgetall(_hash_of(key))
-            answer = await self._ask(pipeline.execute, now)
-            try:
-                states.update(self._judge(batch, answer, now))
-            except (TypeError, ValueError) as error:  # somebody else's data under our keys
-                self._outage.failed(error)
-                states.update(dict.fromkeys(batch, _UNKNOWN))
-        return states
+        units = []
+        for key in keys:
+            partition, name = presence_key(key)
+            born = presence_marker(partition, b"born")
+            units.append(Unit(partition, (("SET", born, now, "NX"), ("GET", born), ("HGETALL", name)), 1))
+        answers = await self._commands.run(units, now)
+        return {
+            key: self._judge(unit.partition, answer, now)
+            for key, unit, answer in zip(keys, units, answers, strict=True)
+        }
 
     async def close(self) -> None:
         """Hang up."""
-        await self._client.aclose()
+        await self._commands.close()
 
-    def _judge(self, keys: Sequence[InboxKey], answer: list[Any] | None, now: int) -> dict[InboxKey, PresenceState]:
+    def _judge(self, partition: int, answer: Sequence[Any] | None, now: int) -> PresenceState:
         if answer is None:
-            return dict.fromkeys(keys, _UNKNOWN)
-        _, born, *hashes = answer
-        since = int(born) if self._failed_at is None else max(int(born), self._failed_at)
-        return {key: state_at(_signs(fields), now, since) for key, fields in zip(keys, hashes, strict=True)}
+            return _UNKNOWN
+        _, born, fields = answer
+        failed_at = self._commands.failed_at(partition)
+        try:
+            since = int(born) if failed_at is None else max(int(born), failed_at)
+            return state_at(_signs(fields), now, since)
+        except (TypeError, ValueError, AttributeError):  # somebody else's data under our keys
+            self._warn()
+            return _UNKNOWN
 
-    async def _ask(self, command: Callable[[], Awaitable[Any]], now: int) -> Any:
-        """Return the answer, or None if there is none; that casts doubt on what is read in the next minute."""
-        if not self._outage.holding_off:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    answer = await command()
-            except (RedisError, OSError) as error:
-                self._outage.failed(error)
-            else:
-                self._outage.worked()
-                return answer
-        self._failed_at = now
-        return None
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning("presence_foreign_data")
 
 
 _UNKNOWN = PresenceState(Attention.UNKNOWN, 0, None)
 
 
-def _hash_of(key: InboxKey) -> bytes:
-    return _USER + compound(*key)
+class _Users(NamedTuple):
+    """What there is to say of one user."""
+
+    partition: int
+    name: bytes
+    entries: list[PresenceEntry]
+
+
+def _report(partition: int, users: Sequence[_Users], now: int) -> Command:
+    """Return the call of the script for some users of a partition."""
+    names = [user.name for user in users]
+    keys = (presence_marker(partition, b"born"), presence_marker(partition, b"beat"), *names)
+    args: list[bytes | str | int] = [now, PRESENCE_TTL, KEEP_MS]
+    for user in users:
+        args.append(len(user.entries))
+        for entry in user.entries:
+            args += (_field(entry), f"{now}:{entry.attention.value}")
+    return ("EVALSHA", _SHA, len(keys), *keys, *args)
 
 
 def _field(entry: PresenceEntry) -> str:
     return f"c{entry.connection}"
 
 
-def _by_user(entries: Sequence[PresenceEntry]) -> list[tuple[InboxKey, list[PresenceEntry]]]:
-    users: dict[InboxKey, list[PresenceEntry]] = {}
+def _by_user(entries: Sequence[PresenceEntry]) -> Collection[_Users]:
+    users: dict[InboxKey, _Users] = {}
     for entry in entries:
-        users.setdefault(entry.key, []).append(entry)
-    return list(users.items())
+        user = users.get(entry.key)
+        if user is None:
+            user = users[entry.key] = _Users(*presence_key(entry.key), [])
+        user.entries.append(entry)
+    return users.values()
 
 
 def _signs(fields: Mapping[bytes, bytes]) -> Signs:

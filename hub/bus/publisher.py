@@ -3,101 +3,113 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 
-import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
+from hub.bus.address import Address, Kind, Server
+from hub.bus.connection import REDIS_ERRORS, pack
 from hub.bus.outage import Outage
-
-_log = structlog.get_logger(__name__)
-
-FLUSH_BYTES = 1_000_000
-"""Most payload on the wire at once: Redis cuts off subscribers that are 32 MB behind."""
-
-
-@dataclass(slots=True)
-class _Job:
-    """One call of `publish`: done once all its messages are."""
-
-    left: int
-    done: asyncio.Future[bool]
-    whole: bool = True
-
-    def sent(self, *, ok: bool) -> None:
-        self.left -= 1
-        self.whole = self.whole and ok
-        if self.left == 0 and not self.done.done():
-            self.done.set_result(self.whole)
+from hub.bus.sender import Job, Message, Sender
+from hub.bus.topology import Topology
 
 
 class Publisher:
-    """Sends messages in the order of the calls; what gathers while a flush is on its way shares the next one."""
+    """Sends each message to the server responsible for its partition. Never raises."""
 
-    def __init__(self, client: Redis, outage: Outage, *, timeout: float) -> None:
-        """`timeout` (seconds) bounds one flush."""
-        self._client = client
-        self._outage = outage
+    def __init__(self, address: Address, topology: Topology, *, timeout: float) -> None:
+        self._address = address
+        self._topology = topology
         self._timeout = timeout
-        self._queue: deque[tuple[_Job, bytes, bytes]] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._verb = b"SPUBLISH" if address.kind is Kind.CLUSTER else b"PUBLISH"
+        self._senders: dict[Server, Sender] = {}
+        self._looking = Outage("topology", str(address))
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def publish(self, messages: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Send `(channel, payload)` pairs; False if Redis did not take them all. Never raises."""
+    async def publish(self, messages: Sequence[tuple[int, bytes, bytes]]) -> bool:
+        """Send `(partition, channel, payload)`; False if Redis did not take them all."""
         if not messages or self._closed:
             return not messages
-        loop = asyncio.get_running_loop()
-        job = _Job(len(messages), loop.create_future())
-        self._queue.extend((job, channel, payload) for channel, payload in messages)
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._drain())
+        if not any(self._topology.owners) and not await self._look():
+            return False
+        verb = self._verb
+        job = Job(len(messages), asyncio.get_running_loop().create_future())
+        self._route(
+            [
+                Message(job, partition, pack((verb, channel, payload)), len(payload))
+                for partition, channel, payload in messages
+            ]
+        )
         return await job.done
 
+    async def answers(self) -> bool:
+        """Tell whether any of the servers answers now."""
+        if self._closed or (not any(self._topology.owners) and not await self._look()):
+            return False
+        servers = {owner for owner in self._topology.owners if owner is not None}
+        return any(await asyncio.gather(*(self._sender(server).answers() for server in servers)))
+
     def try_again(self) -> None:
-        """Forget an earlier failure: the server has been heard from since."""
-        self._outage.worked()
+        """Forget earlier failures: servers have been heard from since."""
+        for sender in self._senders.values():
+            sender.outage.worked()
+
+    def rearrange(self) -> None:
+        """Hang up on servers that are responsible for nothing any more."""
+        for server in self._senders.keys() - set(self._topology.owners):
+            self._start(self._senders.pop(server).close())
 
     async def close(self) -> None:
-        """Give up what is still queued, and whatever is asked for from now on."""
+        """Give up what is still queued, and whatever is asked for from now on. Idempotent."""
         self._closed = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
-        while self._queue:
-            self._queue.popleft()[0].sent(ok=False)
+        for task in tuple(self._tasks):
+            task.cancel()
+        while self._senders:
+            await self._senders.popitem()[1].close()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
-    async def _drain(self) -> None:
-        while self._queue:
-            flush = [self._queue.popleft()]
-            size = len(flush[0][2])
-            while self._queue and size + len(self._queue[0][2]) <= FLUSH_BYTES:
-                flush.append(self._queue.popleft())
-                size += len(flush[-1][2])
-            ok = False
-            try:
-                ok = await self._send([(channel, payload) for _, channel, payload in flush])
-            finally:
-                for job, _, _ in flush:
-                    job.sent(ok=ok)
+    def _route(self, messages: Sequence[Message]) -> None:
+        shares: dict[Server, list[Message]] = {}
+        for message in messages:
+            owner = self._topology.owners[message.partition]
+            if owner is None or self._closed:
+                message.job.sent(ok=False)
+            else:
+                shares.setdefault(owner, []).append(message)
+        for server, share in shares.items():
+            self._sender(server).send(share)
 
-    async def _send(self, messages: Sequence[tuple[bytes, bytes]]) -> bool:
-        if self._outage.holding_off:
+    def _sender(self, server: Server) -> Sender:
+        sender = self._senders.get(server)
+        if sender is None:
+            sender = self._senders[server] = Sender(
+                server, self._address.login, timeout=self._timeout, on_moved=self._moved
+            )
+        return sender
+
+    def _moved(self, messages: list[Message]) -> None:
+        self._start(self._look_and_route(messages))
+
+    async def _look_and_route(self, messages: list[Message]) -> None:
+        try:
+            await self._look()
+        finally:
+            self._route(messages)
+
+    async def _look(self) -> bool:
+        """Ask who is responsible for what; False if nobody could say, lately or now."""
+        if self._looking.holding_off:
             return False
-        pipeline = self._client.pipeline(transaction=False)
-        for channel, payload in messages:
-            pipeline.publish(channel, payload)
         try:
             async with asyncio.timeout(self._timeout):
-                await pipeline.execute()
-        except (RedisError, OSError) as error:
-            self._outage.failed(error)
+                await self._topology.refresh()
+        except REDIS_ERRORS as error:
+            self._looking.failed(error)
             return False
-        except Exception:  # noqa: BLE001 - whatever it is, a lost wake-up must not become a failed publish
-            _log.exception("bus_publish_failed")
-            return False
-        self._outage.worked()
+        self._looking.worked()
         return True
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

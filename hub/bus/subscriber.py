@@ -1,144 +1,170 @@
-"""The receiving half of the Redis bus: one connection, watched, and made anew whenever it is in doubt.
-
-redis-py's own `PubSub` reconnects and resubscribes by itself, even with retries switched off, and says nothing of
-the gap; so this reads a bare redis-py `Connection`.
-"""
+"""The receiving half of the Redis bus: a link to each server, and every channel at the one responsible for it."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import structlog
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
-from hub.bus.connect import new_connection
+from hub.bus.address import Address, Kind, Server
+from hub.bus.connection import REDIS_ERRORS
+from hub.bus.link import BackOff, Callbacks, Link, Watchfulness
+from hub.bus.names import PARTITIONS, partition_in
 from hub.bus.outage import Outage
-from hub.bus.subscriptions import Subscriptions
+from hub.bus.subscriptions import Entry, Target, Waiter
+from hub.bus.topology import Topology
 
 _log = structlog.get_logger(__name__)
 
-CHUNK = 500
-"""Channels per command: a command blocks the server for as long as it takes."""
-
-_BACK_OFF_FIRST = 0.1
-_BACK_OFF_MOST = 5.0
+Wish = tuple[int, bytes, Target]
+"""Partition, channel, and whose it is."""
 
 
 class Subscriber:
-    """Keeps the wanted channels subscribed over whatever connection there is.
+    """Keeps the wanted channels subscribed, wherever the servers move them.
 
-    A connection error, an error reply, or `dead_after` seconds without anything heard (a PING goes out every
-    `ping_every`) end the connection; the next one subscribes everything again, and then `on_gap` is called.
+    What it does is asked for on the event loop and done over the links; one task watches the topology.
     """
 
     def __init__(
         self,
-        pool: ConnectionPool,
-        outage: Outage,
+        address: Address,
+        topology: Topology,
+        callbacks: Callbacks,
+        watch: Watchfulness,
         *,
-        on_message: Callable[[bytes, bytes], None],
-        on_gap: Callable[[], None],
-        ping_every: float,
-        dead_after: float,
-        timeout: float,
+        linger: float,
+        on_moved: Callable[[], None],
     ) -> None:
-        """`timeout` (seconds) bounds connecting, and each command's way into the socket."""
-        self._pool = pool
-        self._outage = outage
-        self._on_message = on_message
-        self._ping_every = ping_every
-        self._dead_after = dead_after
-        self._timeout = timeout
-        self._heard_at = 0.0
-        self._failures = 0
-        self._in_doubt = False
-        self._on_gap = on_gap
-        self.subscriptions = Subscriptions(on_gap)
+        """`linger` (seconds): a channel wanted no more is kept for once to twice as long.
 
-    async def run(self) -> None:
-        """Listen until cancelled, over as many connections as it takes."""
-        while True:
-            try:
-                await self._listen()
-            except* (RedisError, OSError) as errors:
-                self._outage.failed(errors.exceptions[0])
-            except* Exception:  # noqa: BLE001 - a fault in a listener must not end live delivery for good
-                _log.exception("bus_listener_failed")
-            self.subscriptions.connection_lost()
-            await asyncio.sleep(self._back_off())
+        `on_moved` is called after partitions have found another server.
+        """
+        self._address = address
+        self._topology = topology
+        self._callbacks = callbacks
+        self._watch = watch
+        self._linger = linger
+        self._on_moved = on_moved
+        self._outage = Outage("topology", str(address))
+        self._trouble = asyncio.Event()
+        nowhere = self._link(None)
+        self._links: dict[Server | None, Link] = {None: nowhere}
+        self._homes = [nowhere] * PARTITIONS
+        self._task: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
 
-    async def subscribe(self, channel: bytes, wait: float) -> None:
-        """Want a channel and wait for the confirmation, at most `wait` seconds."""
-        waiter = self.subscriptions.add(channel)
-        if waiter is not None:
-            await asyncio.wait((waiter,), timeout=wait)
-            self.subscriptions.give_up(channel)
-
-    def doubt(self) -> None:
-        """Note that a message could not be understood: `on_gap` is called with the next PING, once for many."""
-        if not self._in_doubt:
-            self._in_doubt = True
-            _log.warning("bus_message_unreadable")
-
-    async def _listen(self) -> None:
-        connection = new_connection(self._pool)
+    async def start(self, wait: float) -> None:
+        """Begin to listen, and to watch for servers; waits at most `wait` seconds to learn of the first."""
         try:
-            async with asyncio.TaskGroup() as group:
-                async with asyncio.timeout(self._timeout):
-                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's gap
-                self._heard_at = asyncio.get_running_loop().time()
-                group.create_task(self._read(connection))
-                group.create_task(self._write(connection))
-        finally:
-            await connection.disconnect(nowait=True)
+            async with asyncio.timeout(wait):
+                await self._topology.refresh()
+        except REDIS_ERRORS as error:
+            self._outage.failed(error)
+        self._rearrange()
+        self._task = asyncio.create_task(self._watch_topology(), name="bellwire-bus-topology")
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            reply = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
-            self._heard_at = clock()
-            match reply:
-                case [b"message", bytes(channel), bytes(payload)]:
-                    if self.subscriptions.wants(channel):
-                        self._on_message(channel, payload)
-                case [b"subscribe" | b"unsubscribe" as kind, bytes(channel), int()]:
-                    self._outage.worked()
-                    self.subscriptions.replied(channel, subscribed=kind == b"subscribe")
-                case _:
-                    self._failures = 0  # a pong: this connection has lasted for a while
+    async def close(self) -> None:
+        """Hang up, and let everybody go who waits. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for link in self._links.values():
+            await link.stop()
+            link.subscriptions.release_all()
+        if self._stopping:
+            await asyncio.wait(self._stopping)
 
-    async def _write(self, connection: AbstractConnection) -> None:
-        """Send what is wanted as it becomes wanted, and a PING every so often; one writer, so nothing interleaves."""
-        clock = asyncio.get_running_loop().time
-        ping_at = clock() + self._ping_every
+    @property
+    def listening(self) -> bool:
+        """Whether any server is being listened to; one shard that is away is no reason to send users elsewhere."""
+        return any(link.listening for link in self._links.values())
+
+    async def subscribe(self, wishes: Sequence[Wish], wait: float) -> None:
+        """Want channels and wait for the confirmations, at most `wait` seconds."""
+        waiter = Waiter()
+        for partition, channel, target in wishes:
+            self._homes[partition].subscriptions.add(channel, target, waiter)
+        if waiter.left:
+            await asyncio.wait((waiter.done,), timeout=wait)
+            if not waiter.done.done():
+                for partition, channel, _ in wishes:
+                    self._homes[partition].subscriptions.give_up((channel,))
+
+    def unsubscribe(self, channels: Iterable[tuple[int, bytes]]) -> None:
+        """Hear these no more from now on; the servers are told later, unless they are wanted again by then."""
+        for partition, channel in channels:
+            self._homes[partition].subscriptions.remove(channel)
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(self._linger, self._sweep)
+
+    def _sweep(self) -> None:
+        more = [link.subscriptions.sweep() for link in self._links.values()]
+        again = any(more)
+        self._sweeping = asyncio.get_running_loop().call_later(self._linger, self._sweep) if again else None
+
+    async def _watch_topology(self) -> None:
+        """Look every so often, and soon after a link is in trouble, whether the servers have changed their parts."""
+        pace = BackOff()
         while True:
-            while (command := self.subscriptions.take(CHUNK)) is not None:
-                name, channels = command
-                await self._send(connection, name, *channels)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0 if None in self._links else self._watch.probe_every) as quiet:
+                    await self._trouble.wait()
+            if quiet.expired() and None not in self._links:
+                pace.reset()
+            else:
+                await asyncio.sleep(pace.next())
+            self._trouble.clear()
             try:
-                async with asyncio.timeout_at(min(ping_at, self._heard_at + self._dead_after)):
-                    await self.subscriptions.dirty.wait()
-            except TimeoutError:
-                if clock() - self._heard_at >= self._dead_after:
-                    raise RedisConnectionError("nothing heard, not even a pong") from None
-                if clock() >= ping_at:
-                    await self._send(connection, b"PING")
-                    ping_at = clock() + self._ping_every
-                    if self._in_doubt:
-                        self._in_doubt = False
-                        self._on_gap()
+                changed = await self._topology.refresh()
+            except REDIS_ERRORS as error:
+                self._outage.failed(error)
+            except Exception:  # noqa: BLE001 - or servers that move would never be followed again
+                _log.exception("bus_topology_failed")
+            else:
+                self._outage.worked()
+                if changed or None in self._links:
+                    self._rearrange()
+                for link in self._links.values():
+                    link.subscriptions.retry()
 
-    async def _send(self, connection: AbstractConnection, *command: bytes) -> None:
-        async with asyncio.timeout(self._timeout):
-            await connection.send_command(*command, check_health=False)
+    def _rearrange(self) -> None:
+        """Give every partition's channels to the link of its owner, and end links without any."""
+        owners = self._topology.owners
+        links = {owner: self._links.get(owner) or self._link(owner) for owner in dict.fromkeys(owners)}
+        moving: dict[Link, set[int]] = {}
+        for partition, owner in enumerate(owners):
+            if self._homes[partition] is not links[owner]:
+                moving.setdefault(self._homes[partition], set()).add(partition)
+        arriving: dict[Link, dict[bytes, Entry]] = {}
+        for link, partitions in moving.items():
+            for channel, entry in link.hand_over(partitions).items():
+                arriving.setdefault(links[owners[partition_in(channel)]], {})[channel] = entry
+        self._homes = [links[owner] for owner in owners]
+        for owner, link in links.items():
+            link.partitions = frozenset(partition for partition, other in enumerate(owners) if other == owner)
+            link.subscriptions.adopt(arriving.get(link, {}))
+            if owner not in self._links:
+                link.start()
+        for owner in self._links.keys() - links.keys():
+            stopping = asyncio.create_task(self._links[owner].stop())
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
+        self._links = links
+        if moving:
+            self._on_moved()
 
-    def _back_off(self) -> float:
-        """Return seconds to wait: doubling, at random below that so that nodes do not return in step."""
-        most = min(_BACK_OFF_MOST, _BACK_OFF_FIRST * 2**self._failures)
-        self._failures = min(self._failures + 1, 16)
-        return random.uniform(most / 2, most)  # noqa: S311 - spreads load, guards nothing
+    def _link(self, server: Server | None) -> Link:
+        return Link(
+            server,
+            self._address.login,
+            self._callbacks,
+            self._watch,
+            sharded=self._address.kind is Kind.CLUSTER,
+            on_trouble=self._trouble.set,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 
 import structlog
@@ -15,7 +16,8 @@ REFRESH_INTERVAL = 15.0
 """Seconds between signs of life; a third of `PRESENCE_TTL`."""
 
 DEBOUNCE = 0.1
-"""Seconds for which news gather: a person who flips between two tabs, or thousands who come at once, are told once."""
+"""Seconds between two tellings of news: a person who flips between tabs, and thousands who come at once, are told
+together."""
 
 SLICE = 500
 """Signs of life told at a time; between two slices the loop goes on."""
@@ -58,6 +60,7 @@ class Attendance:
         """Tell news soon and everything every `REFRESH_INTERVAL`, a slice at a time, until cancelled."""
         loop = asyncio.get_running_loop()
         round_ends = loop.time() + self._interval
+        told_at = -math.inf
         rest = list(self._here)
         while True:
             slices = len(rest) // SLICE + 1
@@ -65,7 +68,7 @@ class Attendance:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(slice_at) as limit:
                     await self._wake.wait()
-                    await asyncio.sleep(self._debounce)
+                    await asyncio.sleep(told_at + self._debounce - loop.time())
             beat = False
             if limit.expired() or loop.time() >= slice_at:
                 beat = True
@@ -74,6 +77,7 @@ class Attendance:
                 if loop.time() >= round_ends:
                     round_ends = loop.time() + self._interval
                     rest = list(self._here)
+            told_at = loop.time()
             try:
                 await self.tell(beat=beat)
             except Exception:  # presence is a hint; whatever fails, the next round tells it anew

@@ -307,6 +307,15 @@ class Gateway:
         self.metrics.gaps += 1
         self._reconciler.wake()
 
+    async def reconcile(self) -> None:
+        """Compare everybody with the database now; whoever lags reads what they missed.
+
+        Raises:
+            StoreUnavailable: some have not been compared.
+
+        """
+        await self._reconciler.reconcile()
+
     def on_due(self, due_at: int) -> None:
         """Leave that to workers."""
 

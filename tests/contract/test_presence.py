@@ -25,13 +25,14 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "cluster"])
 async def young(request: pytest.FixtureRequest) -> AsyncIterator[Presence]:
     """State that nobody has used yet."""
     if request.param == "memory":
         yield MemoryPresence()
         return
-    presence = RedisPresence(request.getfixturevalue("flushed_redis_url"))
+    name = {"redis": "flushed_redis_url", "cluster": "flushed_redis_cluster_url"}[request.param]
+    presence = RedisPresence(request.getfixturevalue(name))
     yield presence
     await presence.close()
 
@@ -183,5 +184,9 @@ async def test_an_old_memory_is_dropped(presence: Presence, clock: ManualClock) 
         assert not presence._users
     else:
         assert isinstance(presence, RedisPresence)
-        names = await presence._client.keys("*user:*")
-        assert [await presence._client.pttl(name) > OFFLINE_AFTER for name in names] == [True, True]
+        left = [
+            await client.pttl(name)
+            for client in presence._commands._clients.values()
+            for name in await client.keys("*user:*")
+        ]
+        assert [ms > OFFLINE_AFTER for ms in left] == [True, True]

@@ -89,7 +89,7 @@ async def test_a_node_shows_its_gateways(sqlite_url: str) -> None:
     async with open_node(settings) as node:
         node.gateway.metrics.opened("sse")
         node.gateway.on_gap()
-        await node.gateway._reconciler.reconcile()
+        await node.gateway.reconcile()
         transport = httpx2.ASGITransport(node.app, client=("127.0.0.1", 50_000))
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
             answer = await client.get("/metrics")

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import jwt
@@ -17,7 +18,7 @@ from hub.bus.memory import Switchboard
 from hub.core import wire
 from hub.core.errors import InvalidRequest, StoreUnavailable, Unauthenticated, Unavailable
 from hub.core.model import InboxKey
-from hub.gateway.sse import _Stream
+from hub.gateway.lane_sse import LaneStream
 from hub.ports import EVERYBODY
 from hub.revoked import revocation
 from hub.settings import Settings
@@ -160,13 +161,13 @@ async def test_revoked_between_its_check_and_its_registration(
 ) -> None:
     """A stream begins some turns of the loop after its token was looked at."""
     here, _ = nodes
-    begin = _Stream._events
+    connect = LaneStream.connect
 
-    def revoking(stream: _Stream) -> object:
+    def revoking(stream: LaneStream, *args: Any, **kwargs: Any) -> None:
         here.revoked.on_change(*revocation(ADA, here.clock.now()))
-        return begin(stream)
+        connect(stream, *args, **kwargs)
 
-    monkeypatch.setattr(_Stream, "_events", revoking)
+    monkeypatch.setattr(LaneStream, "connect", revoking)
     token = here.token()
     later(here)
     async with here.http() as client, client.sse("/v1/sse", headers={"Authorization": f"Bearer {token}"}) as source:

@@ -26,8 +26,8 @@ from hub.core.cursor import Cursor
 from hub.core.model import Attention, InboxKey, InboxQuery, MarkAction, Selection
 from hub.core.views import rfc3339
 from hub.core.wire import LiveChange
-from hub.gateway.queued import QueuedConnection as Connection
 from hub.gateway.gateway import Gateway
+from hub.gateway.queued import QueuedConnection as Connection
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Identity
 from hub.revoked import RevokedTokens

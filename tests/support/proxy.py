@@ -1,17 +1,25 @@
-"""A TCP proxy on 127.0.0.1 that can fall silent or hang up, as networks do."""
+"""A TCP proxy on 127.0.0.1 that can fall silent, hang up, or keep back Redis's messages, as networks do."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from ssl import SSLContext
+from typing import Any
+
+from hiredis import Reader, ReplyError
 
 
 class Proxy:
     """Passes bytes between its clients and one server, until told otherwise."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, redis: bool = False, tls: SSLContext | None = None) -> None:
         self._upstream = port
+        self._tls = tls
+        self._redis = redis
+        self.deaf = False
+        """With `redis`: keep back messages of subscriptions, and pass all other replies."""
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -22,7 +30,7 @@ class Proxy:
         """One entry for each connection that was made to the proxy."""
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def freeze(self) -> None:
@@ -59,7 +67,7 @@ class Proxy:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._pump(reader, upstream_writer))
-                    group.create_task(self._pump(upstream_reader, writer))
+                    group.create_task(self._pump(upstream_reader, writer, Reader() if self._redis else None))
             except* OSError:
                 pass  # either side hung up, which ends both
             finally:
@@ -72,17 +80,41 @@ class Proxy:
             self._tasks.discard(task)
             writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replies: Reader | None = None
+    ) -> None:
         while data := await reader.read(65536):
             await self._flowing.wait()
+            if replies is not None:
+                replies.feed(data)
+                data = b"".join(self._passed(replies))
             writer.write(data)
             await writer.drain()
         raise ConnectionResetError("hung up")
 
+    def _passed(self, replies: Reader) -> Iterator[bytes]:
+        while (reply := replies.gets()) is not False:
+            if not (self.deaf and type(reply) is list and reply[0] in {b"message", b"smessage"}):
+                yield _encoded(reply)
+
+
+def _encoded(reply: Any) -> bytes:
+    match reply:
+        case None:
+            return b"$-1\r\n"
+        case bytes():
+            return b"$%d\r\n%b\r\n" % (len(reply), reply)
+        case int():
+            return b":%d\r\n" % reply
+        case ReplyError():
+            return f"-{reply}\r\n".encode()
+        case _:
+            return b"*%d\r\n%b" % (len(reply), b"".join(map(_encoded, reply)))
+
 
 @asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(port)
+async def proxy_to(port: int, *, redis: bool = False, tls: SSLContext | None = None) -> AsyncIterator[Proxy]:
+    proxy = Proxy(port, redis=redis, tls=tls)
     await proxy.start()
     try:
         yield proxy

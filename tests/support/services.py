@@ -1,8 +1,8 @@
 """Real databases and a real Valkey for tests. `tests/conftest.py` makes the fixtures known.
 
 Given addresses (`BELLWIRE_TEST_POSTGRES_URL`, of a database whose role may create databases, and
-`BELLWIRE_TEST_REDIS_URL`, flushed by tests) are used instead of servers of our own. A part that is missing fails
-the tests that need it; with `REQUIRE_SERVICES=0` it skips them, and says so.
+`BELLWIRE_TEST_REDIS_URL` and `BELLWIRE_TEST_REDIS_CLUSTER_URL`, flushed by tests) are used instead of servers of our
+own. A part that is missing fails the tests that need it; with `REQUIRE_SERVICES=0` it skips them, and says so.
 """
 
 from __future__ import annotations
@@ -94,6 +94,29 @@ def flushed_redis_url(redis_url: str) -> str:
     finally:
         client.close()
     return redis_url
+
+
+@contextmanager
+def _start_cluster() -> Iterator[str]:
+    from tests.support.valkey import valkey_cluster  # noqa: PLC0415 - only where it is needed
+
+    with valkey_cluster() as cluster:
+        yield cluster.url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """A cluster of three Redis or Valkey primaries that tests share."""
+    yield from _service("Valkey", "BELLWIRE_TEST_REDIS_CLUSTER_URL", _start_cluster)
+
+
+@pytest.fixture
+def flushed_redis_cluster_url(redis_cluster_url: str) -> str:
+    """Make the cluster empty."""
+    host, _, port = redis_cluster_url.removeprefix("redis+cluster://").partition(",")[0].rpartition(":")
+    with redis.RedisCluster(host=host, port=int(port)) as client:
+        client.flushall(target_nodes=redis.RedisCluster.PRIMARIES)
+    return redis_cluster_url
 
 
 async def _administer(url: str, *statements: str) -> None:
