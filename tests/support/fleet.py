@@ -15,6 +15,9 @@ from tests.support.reference_client import version_of
 AT_ONCE = 100
 """How many connect at the same time while a fleet is put up, and how many REST calls run at the same time."""
 
+LONGEST = 600.0
+"""Seconds after which a fleet that is not live, or not settled, is given up: a net below tests that would hang."""
+
 
 class Fleet:
     """Implements `member.Home`. Its dice are seeded: the same fleet makes the same choices."""
@@ -37,32 +40,35 @@ class Fleet:
 
     # What tests do
 
-    def add(self, user: str, port: int, transport: Transport, *, by_frame: bool = False) -> Member:
+    def add(self, user: str, ports: Sequence[int], transport: Transport, *, by_frame: bool = False) -> Member:
         """Make a member that is not connected yet."""
-        member = Member(self, user, port, transport, by_frame=by_frame)
+        member = Member(self, user, ports, transport, by_frame=by_frame)
         self.members.append(member)
         return member
 
     async def put_up(self, users: Sequence[str], ports: Sequence[int], devices: int = 1) -> None:
-        """Connect so many devices of each user, WebSocket and SSE and the ports by turns, to stay connected."""
+        """Connect so many devices of each user, WebSocket and SSE and the ports by turns, to stay whatever happens."""
         kinds = list(Transport)
         for number, user in enumerate(users):
             for device in range(devices):
-                port = ports[(number + device) // len(kinds) % len(ports)]
-                self.add(user, port, kinds[(number + device) % len(kinds)])
-        await asyncio.gather(*map(self._begin, self.members))
+                place = number + device
+                first = place // len(kinds) % len(ports)
+                self.add(user, [*ports[first:], *ports[:first]], kinds[place % len(kinds)])
+        async with asyncio.timeout(LONGEST):
+            await asyncio.gather(*map(self._begin, self.members))
 
     async def live(self) -> None:
         """Wait until every member is live."""
-        for member in self.members:
-            await member.live.wait()
+        async with asyncio.timeout(LONGEST):
+            for member in self.members:
+                await member.live.wait()
 
     async def settle(self, port: int) -> None:
         """Wait until all members hold what the database holds, and check that they do: items, cursor and badge."""
         by_user: dict[str, list[Member]] = {}
         for member in self.members:
             by_user.setdefault(member.user, []).append(member)
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(LONGEST), asyncio.TaskGroup() as group:
             for user, members in by_user.items():
                 group.create_task(self._settle(port, user, members))
         self.check()
@@ -80,8 +86,8 @@ class Fleet:
 
     async def _begin(self, member: Member) -> None:
         async with self._slots:
-            await member.connect()
-        member.stay()
+            member.stay()
+            await member.live.wait()
 
     async def _settle(self, port: int, user: str, members: Iterable[Member]) -> None:
         async with self._slots:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -89,13 +90,18 @@ class Home(Protocol):
 
 
 class Member:
-    """Implements `streams.Owner`. `port` may change between connections; cursor and items stay."""
+    """Implements `streams.Owner`. Cursor and items outlive connections."""
 
-    def __init__(self, home: Home, user: str, port: int, transport: Transport, *, by_frame: bool = False) -> None:
-        """With `by_frame` the token goes into a `connect` frame, as from a browser, not into the handshake."""
+    def __init__(
+        self, home: Home, user: str, ports: Sequence[int], transport: Transport, *, by_frame: bool = False
+    ) -> None:
+        """Start at the first of `ports`; `stay` takes the next whenever one does not do.
+
+        With `by_frame` the token goes into a `connect` frame, as from a browser, not into the handshake.
+        """
         self.client = ReferenceClient(user)
         self.user = user
-        self.port = port
+        self.ports = deque(ports)
         self.transport = transport
         self.doubled = 0
         """Items that came although the cursor said that they were known."""
@@ -114,6 +120,7 @@ class Member:
         self._after_ms: int | None = None
         self._error: str | None = None
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
+        self._wanted: dict[str, asyncio.Future[None]] = {}
         self._staying: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
 
@@ -135,7 +142,7 @@ class Member:
         try:
             async with asyncio.timeout(PATIENCE):
                 try:
-                    await loop.create_connection(self._make_stream, "127.0.0.1", self.port)
+                    await loop.create_connection(self._make_stream, "127.0.0.1", self.ports[0])
                 except OSError as error:
                     raise Cut from error
                 await self._ready
@@ -172,6 +179,12 @@ class Member:
             reached = asyncio.get_running_loop().create_future()
             self._awaited.append((version, reached))
             await reached
+
+    async def hold(self, notification: str) -> None:
+        """Wait until it has this item."""
+        if notification not in self.client.items:
+            self._wanted[notification] = asyncio.get_running_loop().create_future()
+            await self._wanted[notification]
 
     # What its connection tells
 
@@ -234,6 +247,8 @@ class Member:
             if client.live and "at" in (frame["item"]["data"] or ()):
                 self._home.delivered(time.perf_counter_ns() - frame["item"]["data"]["at"])
         client.receive(text)
+        if frame["type"] == "item" and (wanted := self._wanted.pop(frame["item"]["id"], None)) is not None:
+            wanted.set_result(None)
         if frame["type"] == "ready":
             if client.stale and client.cursor is not None and version_of(client.cursor) == 0:
                 client.stale = False  # nothing has ever happened to this inbox
@@ -246,7 +261,7 @@ class Member:
 
     async def _load(self) -> None:
         try:
-            items, cursor = await self._home.inbox(self.port, self.user)
+            items, cursor = await self._home.inbox(self.ports[0], self.user)
         except Cut:
             if self._stream is not None:
                 self._stream.transport.abort()
@@ -278,10 +293,12 @@ class Member:
                     await self.connect()
                 except (Refused, Cut, TimeoutError) as error:
                     failures += 1
+                    self.ports.rotate()
                     await asyncio.sleep(self._pause(failures, error))  # the wait that the protocol asks for
                     continue
             failures = 0
             await self.gone.wait()
+            self.ports.rotate()
             if self._after_ms is not None:
                 await asyncio.sleep(self._after_ms / 1000)  # the same
 

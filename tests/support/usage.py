@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ PROBE = {"PYTHONPATH": str(Path(__file__).parent / "probe")}
 """The environment of a process that `usage_of` can ask."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_ANSWER = re.compile(r"usage tasks=(\d+) objects=(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,8 @@ class Usage:
     rss: int
     """Bytes."""
     descriptors: int
-    tasks: int
+    tasks: dict[str, int]
+    """By what they run."""
     objects: int
 
 
@@ -37,10 +37,10 @@ def usage_of(process: BellwireProcess) -> Usage:
     """
     said = len(process.output)
     os.kill(process.pid, signal.SIGUSR1)
-    process.wait_for_output("usage tasks=", since=said)
-    process.wait_for_output(".\n", since=process.output.index("usage tasks=", said))
-    answer = _ANSWER.search(process.output, said)
-    assert answer is not None
+    process.wait_for_output("usage {", since=said)
+    begin = process.output.index("usage {", said)
+    process.wait_for_output("\n", since=begin)
+    told = json.loads(process.output[begin:].partition("\n")[0].removeprefix("usage "))
     of_process = Path("/proc") / str(process.pid)
     rss = int((of_process / "statm").read_text().split()[1]) * _PAGE
-    return Usage(rss, len(list((of_process / "fd").iterdir())), int(answer[1]), int(answer[2]))
+    return Usage(rss, len(list((of_process / "fd").iterdir())), told["tasks"], told["objects"])
