@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.cluster import open_cluster
 from tests.support.proxy import proxy_to
+from tests.support.scenarios.bad_clients import bad_clients
 from tests.support.scenarios.churn import churn
 from tests.support.scenarios.herd import admission, herd
 from tests.support.scenarios.redis_away import Fault, flushed, redis_away, stopped
@@ -27,15 +28,22 @@ async def test_redis_is_never_missed(fault: Fault, seconds: float, postgres_url:
 
 async def test_a_herd_comes_back_through_the_door(postgres_url: str, flushed_redis_url: str) -> None:
     limits = {"rate": 100, "burst": 50}
-    async with open_cluster(postgres_url, flushed_redis_url, **admission(**limits)) as cluster:
-        async with proxy_to(cluster.ports[0]) as proxy:
+    async with (
+        open_cluster(postgres_url, flushed_redis_url, settings=admission(**limits)) as cluster,
+        proxy_to(cluster.ports[0]) as proxy,
+    ):
 
-            async def cut() -> None:
-                proxy.drop()
+        async def cut() -> None:
+            proxy.drop()
 
-            await herd(cluster, proxy.port, cut, clients=500, **limits)
+        await herd(cluster, proxy.port, cut, clients=500, **limits)
 
 
 async def test_a_rolling_restart_is_no_event(postgres_url: str, flushed_redis_url: str) -> None:
-    async with open_cluster(postgres_url, flushed_redis_url, **SETTINGS) as cluster:
+    async with open_cluster(postgres_url, flushed_redis_url, settings=SETTINGS) as cluster:
         await rolling_restart(cluster, users=50)
+
+
+async def test_bad_clients_are_cut_and_good_ones_miss_nothing(postgres_url: str, flushed_redis_url: str) -> None:
+    async with open_cluster(postgres_url, flushed_redis_url) as cluster:
+        await bad_clients(cluster, good=40, rounds=20, kinds=("floods", "rubbish"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -35,7 +36,7 @@ def token(user: str) -> str:
 class Cluster:
     """The nodes, and what publishers were promised."""
 
-    def __init__(self, database_url: str, redis_url: str, nodes: int, settings: dict[str, str]) -> None:
+    def __init__(self, database_url: str, redis_url: str, nodes: int, settings: Mapping[str, str]) -> None:
         env = {
             "BELLWIRE_ENV": "production",
             "BELLWIRE_HOST": "127.0.0.1",
@@ -112,7 +113,9 @@ class Cluster:
 
 
 @asynccontextmanager
-async def open_cluster(database_url: str, redis_url: str, nodes: int = 2, **settings: str) -> AsyncIterator[Cluster]:
+async def open_cluster(
+    database_url: str, redis_url: str, nodes: int = 2, settings: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Cluster]:
     """Run nodes; `settings` are further `BELLWIRE_…` variables. At the end the logs are checked."""
     cluster = Cluster(database_url, redis_url, nodes, settings)
     try:
@@ -132,5 +135,5 @@ async def until(look: Callable[[], Awaitable[bool]], patience: float = PATIENCE)
 
     """
     async with asyncio.timeout(patience):
-        while not await look():
+        while not await look():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_LOOK_AGAIN)

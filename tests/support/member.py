@@ -1,4 +1,4 @@
-"""One client of a `Fleet`: a `ReferenceClient` over a bare socket, which comes back by the rules of docs/protocol.md."""
+"""One client of a `Fleet`: a `ReferenceClient` over a bare socket; it comes back by the rules of docs/protocol.md."""
 
 from __future__ import annotations
 

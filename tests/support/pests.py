@@ -1,7 +1,7 @@
 """Clients that misbehave, for as long as standard input stays open; `python -m tests.support.pests PORT KIND COUNT`.
 
 They run in a process of their own, so that what they cost is the server's and not the test's. Whoever is cut comes
-back a second later. At the end it prints, for each of the COUNT pests, how often the server has cut it.
+back a second later. Each time it prints which of the COUNT pests it was.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 
 from tests.support.cluster import token
 
@@ -23,20 +22,42 @@ _KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 1
 _UPGRADE = b"GET /v1/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + _KEY
 
 
-class Gone(Exception):
-    """The server has ended the connection."""
-
-
-class Line:
+class Line(asyncio.Protocol):
     """One connection; reads all that comes and throws it away, unless told not to."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+        self.transport: asyncio.Transport
+        self._head = b""
+        self._answered = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self._answered.is_set():
+            self._head += data
+            if b"\r\n\r\n" in self._head:
+                self._answered.set()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
 
     async def say(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
+        if self.transport.is_closing():
+            await asyncio.Event().wait()  # until whoever lets it live hears of it
+        self.transport.write(data)
+        await self._writable.wait()
+        await asyncio.sleep(0)
 
     async def text(self, data: bytes, opcode: int = 0x1) -> None:
         size = len(data)
@@ -44,27 +65,22 @@ class Line:
         await self.say(bytes([0x80 | opcode]) + length + b"\0\0\0\0" + data)
 
     async def upgrade(self, user: str | None = None) -> None:
-        """Open a WebSocket, of a user or of nobody yet."""
+        """Open a WebSocket, of a user or of nobody yet; a refusal hangs up."""
         authorization = b"" if user is None else f"Authorization: Bearer {token(user)}\r\n".encode()
         await self.say(_UPGRADE + authorization + b"\r\n")
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101"):
-            raise Gone
-
-    async def listen(self) -> None:
-        """Read until the server hangs up."""
-        while await self.reader.read(65_536):
-            pass
-        raise Gone
+        await self._answered.wait()
+        if not self._head.startswith(b"HTTP/1.1 101"):
+            self.transport.abort()
+            await asyncio.Event().wait()
 
 
-Pest = Callable[[Line, str, random.Random], Awaitable[None]]
+Pest = Callable[[Line, str, random.Random], Coroutine[None, None, None]]
 
 
 async def deaf(line: Line, user: str, dice: random.Random) -> None:
-    """Connect, then read nothing any more; the system's window fills, and the connection has to be noticed as dead."""
+    """Connect, then read nothing any more, not even that the connection is over."""
     await line.upgrade(user)
-    await _error_of(line)
+    line.transport.pause_reading()
 
 
 async def dawdles_over_head(line: Line, user: str, dice: random.Random) -> None:
@@ -80,11 +96,10 @@ async def dawdles_over_connect(line: Line, user: str, dice: random.Random) -> No
 
 
 async def floods(line: Line, user: str, dice: random.Random) -> None:
-    """Send valid frames as fast as they go."""
+    """Send valid frames as fast as they go; none of them is answered, so that only their number is against them."""
     await line.upgrade(user)
-    frames = b"\n".join([b'{"type":"ping"}'] * 100)
     while True:
-        await line.text(frames)
+        await line.text(b'{"type":"presence","state":"away"}')
 
 
 async def rubbish(line: Line, user: str, dice: random.Random) -> None:
@@ -107,7 +122,6 @@ async def rubbish(line: Line, user: str, dice: random.Random) -> None:
         case 5:
             await line.upgrade()
             await line.text(b'{"type":"read","all":true}')
-    await asyncio.Event().wait()
 
 
 KINDS: dict[str, Pest] = {
@@ -121,51 +135,32 @@ async def _dawdle(line: Line, data: bytes) -> None:
         await asyncio.sleep(REST)  # what makes it a pest
 
 
-async def _error_of(line: Line) -> None:
-    """Wait without reading until the system says that the connection is broken."""
-    line._writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport has it
-    system: socket.socket = line._writer.get_extra_info("socket")
-    while not system.getsockopt(socket.SOL_TCP, socket.TCP_INFO, 1)[0] in {0, 7, 8}:
-        await asyncio.sleep(REST)
-    raise Gone
-
-
-async def _live(port: int, pest: Pest, user: str, cuts: list[int], number: int) -> None:
+async def _live(port: int, pest: Pest, user: str, number: int) -> None:
+    loop = asyncio.get_running_loop()
     dice = random.Random(number)
     while True:
-        with suppress(OSError, Gone, asyncio.IncompleteReadError):
-            sock = socket.socket()
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-            sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
-            reader, writer = await asyncio.open_connection(sock=sock)
-            try:
-                await _until_cut(Line(reader, writer), pest, user, dice)
-            finally:
-                writer.transport.abort()
-        cuts[number] += 1
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        narrow.setblocking(False)
+        await loop.sock_connect(narrow, ("127.0.0.1", port))
+        _, line = await loop.create_connection(Line, sock=narrow)
+        misbehaving = asyncio.create_task(pest(line, user, dice))
+        try:
+            await line.lost.wait()
+        finally:
+            misbehaving.cancel()
+            line.transport.abort()
+        print(number, flush=True)
         await asyncio.sleep(REST)
-
-
-async def _until_cut(line: Line, pest: Pest, user: str, dice: random.Random) -> None:
-    """Let it misbehave; all but the deaf ones read what comes, and notice at once that they are cut."""
-    async with asyncio.TaskGroup() as group:
-        misbehaving = group.create_task(pest(line, user, dice))
-        if pest is not deaf:
-            group.create_task(_listen(line, misbehaving))
 
 
 async def main(port: int, kind: str, count: int) -> None:
     """Run until standard input ends."""
-    cuts = [0] * count
-    tasks = [
-        asyncio.create_task(_live(port, KINDS[kind], f"pest-{kind}-{number}", cuts, number)) for number in range(count)
-    ]
+    pests = [asyncio.create_task(_live(port, KINDS[kind], f"pest-{kind}", number)) for number in range(count)]
     await asyncio.to_thread(os.read, 0, 1)
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-    print(json.dumps(cuts))
+    for pest in pests:
+        pest.cancel()
+    await asyncio.wait(pests)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ async def _quiet(cluster: Cluster, redis: Redis) -> None:
 
 async def _traces(redis: Redis) -> Traces:
     channels = await redis.pubsub_channels("bellwire:inbox:*")
-    sharded = await redis.execute_command("PUBSUB", "SHARDCHANNELS", "bellwire:inbox:*")
+    sharded = await redis.pubsub_shardchannels("bellwire:inbox:*")
     presence = 0
     async for name in redis.scan_iter("bellwire:presence:user:*", count=1000):
         presence += await redis.hlen(name)

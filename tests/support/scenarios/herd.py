@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from tests.support.cluster import Cluster, token
 from tests.support.fleet import Fleet, busiest, open_fleet
@@ -14,7 +14,7 @@ RECIPIENTS = 1_000
 WINDOWS = (1.0, 5.0, 10.0)
 """Seconds over which admission is counted."""
 LAG = 1.0
-"""Seconds by which this process may notice a handshake late: what it sees in a window took the server that much more."""
+"""Seconds by which this process may notice a handshake late: what it sees in a window took that much longer."""
 
 
 def admission(rate: int, burst: int) -> dict[str, str]:
@@ -23,7 +23,7 @@ def admission(rate: int, burst: int) -> dict[str, str]:
 
 
 async def herd(
-    cluster: Cluster, port: int, cut: Callable[[], Awaitable[None]], *, clients: int, rate: int, burst: int
+    cluster: Cluster, port: int, cut: Callable[[], Coroutine[None, None, None]], *, clients: int, rate: int, burst: int
 ) -> None:
     """Connect clients at `port`, cut all with `cut`, publish meanwhile at the last node, and see everybody return.
 
