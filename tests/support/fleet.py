@@ -22,9 +22,10 @@ LONGEST = 600.0
 class Fleet:
     """Implements `member.Home`. Its dice are seeded: the same fleet makes the same choices."""
 
-    def __init__(self, token: Callable[[str], str], *, seed: int = 1) -> None:
+    def __init__(self, token: Callable[[str], str], *, seed: int = 1, back_off: float = 1.0) -> None:
         self.members: list[Member] = []
         self.dice = random.Random(seed)
+        self.back_off = back_off
         self.handshakes: list[float] = []
         """When servers took a connection, by the loop's clock."""
         self.refusals: list[Refused] = []

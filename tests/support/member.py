@@ -58,6 +58,8 @@ class Home(Protocol):
     """What members ask of their fleet."""
 
     dice: random.Random
+    back_off: float
+    """Seconds within which a client comes back after its first failure; the double after each further one."""
 
     def token(self, user: str) -> str:
         """Return a token of a user."""
@@ -304,5 +306,5 @@ class Member:
 
     def _pause(self, failures: int, error: Exception) -> float:
         """Return seconds to wait: full jitter, on top of what the server asked for."""
-        jitter = self._home.dice.uniform(0, min(BACK_OFF_MOST, 2.0 ** min(failures - 1, 10)))
+        jitter = self._home.dice.uniform(0, min(BACK_OFF_MOST, self._home.back_off * 2 ** min(failures - 1, 10)))
         return jitter if not isinstance(error, Refused) or error.after is None else error.after + jitter

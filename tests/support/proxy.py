@@ -1,16 +1,38 @@
-"""A TCP proxy on 127.0.0.1 that can fall silent or hang up, as networks do."""
+"""A TCP proxy on 127.0.0.1 that can fall silent, dawdle, or hang up in the middle of a word, as networks do."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+
+class Weather:
+    """How a network treats connections: drawn with `dice` for each connection anew, as it is when that is made."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.cut = 0.0
+        """The chance that a connection breaks at some byte of what the server sends, mostly an early one."""
+        self.delay = 0.0
+        """Most seconds that a piece of data waits on its way."""
+
+    def bytes_to_live(self) -> int | None:
+        """Return after how many bytes a new connection breaks; None: it does not."""
+        return int(10 ** self.dice.uniform(0, 4)) if self.dice.random() < self.cut else None
+
+    async def blow(self) -> None:
+        """Hold a piece of data up."""
+        if self.delay:
+            await asyncio.sleep(self.dice.uniform(0, self.delay))
 
 
 class Proxy:
     """Passes bytes between its clients and one server, until told otherwise."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, weather: Weather | None = None) -> None:
+        self._weather = weather or Weather(random.Random(0))
         self._upstream = port
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
@@ -58,8 +80,8 @@ class Proxy:
             self._writers.add(upstream_writer)
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._pump(reader, upstream_writer))
-                    group.create_task(self._pump(upstream_reader, writer))
+                    group.create_task(self._pump(reader, upstream_writer, None))
+                    group.create_task(self._pump(upstream_reader, writer, self._weather.bytes_to_live()))
             except* OSError:
                 pass  # either side hung up, which ends both
             finally:
@@ -72,17 +94,20 @@ class Proxy:
             self._tasks.discard(task)
             writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int | None) -> None:
+        """Pass on what comes; with `left` only so many bytes, and the connection is over."""
+        while left != 0 and (data := await reader.read(65536)):
             await self._flowing.wait()
-            writer.write(data)
+            await self._weather.blow()
+            writer.write(data[:left])
             await writer.drain()
+            left = None if left is None else max(0, left - len(data))
         raise ConnectionResetError("hung up")
 
 
 @asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(port)
+async def proxy_to(port: int, weather: Weather | None = None) -> AsyncIterator[Proxy]:
+    proxy = Proxy(port, weather)
     await proxy.start()
     try:
         yield proxy
