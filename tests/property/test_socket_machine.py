@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.support.socket_machine import Serve, SocketMachine, serve_portably
@@ -23,6 +23,11 @@ def check(serve: Serve, database_url: str, redis_url: str | None, examples: int)
             stateful_step_count=30,
             deadline=None,
             derandomize="CI" in os.environ,  # a landing is not a lottery: other runs explore
+            phases=(
+                Phase.explicit,
+                Phase.reuse,
+                Phase.generate,
+            ),  # sockets never repeat a history well enough to shrink
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -23,7 +23,7 @@ async def test_churn(postgres_url: str, flushed_redis_url: str) -> None:
 
 async def test_bad_clients_disturb_nobody(postgres_url: str, flushed_redis_url: str) -> None:
     async with open_cluster(postgres_url, flushed_redis_url) as cluster:
-        assert await bad_clients(cluster, good=200, rounds=200, kinds=tuple(KINDS)) <= WORSE
+        assert await bad_clients(cluster, good=200, rounds=100, kinds=tuple(KINDS)) <= WORSE
 
 
 @pytest.mark.parametrize(("fault", "seconds"), [(stopped, 30), (hanging, 15), (flushed, 5)])
