@@ -30,7 +30,7 @@ async def test_bad_clients_disturb_nobody(postgres_url: str, flushed_redis_url: 
 async def test_redis_away(fault: Fault, seconds: float, postgres_url: str) -> None:
     with valkey_server() as valkey:
         async with open_cluster(postgres_url, valkey.url) as cluster:
-            await redis_away(cluster, valkey, fault, seconds)
+            await redis_away(cluster, valkey, fault, seconds, presence=True)
 
 
 async def test_thundering_herd(postgres_url: str, flushed_redis_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -11,8 +12,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import uvicorn
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from starlette.applications import Starlette
 
 from hub.api.problems import exception_handlers
@@ -179,3 +181,27 @@ class SocketMachine(InboxMachine):
         await self.shore.close()
         await self.stack.aclose()
         await super().close()
+
+
+LANES: dict[str, Serve] = {"portable": serve_portably}
+"""The ways to serve a gateway."""
+
+
+def check(serve: Serve, database_url: str, redis_url: str | None, examples: int) -> None:
+    """Run so many histories."""
+    members = {"database_url": database_url, "redis_url": redis_url, "serve": staticmethod(serve)}
+    run_state_machine_as_test(
+        type("Machine", (SocketMachine,), members),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize="CI" in os.environ,  # a landing is not a lottery: other runs explore
+            phases=(
+                Phase.explicit,
+                Phase.reuse,
+                Phase.generate,
+            ),  # sockets never repeat a history well enough to shrink
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from redis.asyncio import Redis
 
-from tests.support.cluster import Cluster, token
+from tests.support.cluster import Cluster, token, until
 from tests.support.fleet import open_fleet
 from tests.support.valkey import Valkey
 
@@ -46,10 +46,11 @@ async def flushed(valkey: Valkey) -> AsyncIterator[None]:
         await redis.flushall()
 
 
-async def redis_away(cluster: Cluster, valkey: Valkey, fault: Fault, seconds: float) -> None:
+async def redis_away(cluster: Cluster, valkey: Valkey, fault: Fault, seconds: float, *, presence: bool = False) -> None:
     """Publish without a pause from before a fault of so many seconds until after it.
 
-    No publish fails, and every client ends equal to the database.
+    No publish fails, and every client ends equal to the database. With `presence`, wait for that to be right again
+    too: at the latest with the next sign of life.
     """
     async with open_fleet(token) as fleet:
         await fleet.put_up(USERS, cluster.ports, DEVICES)
@@ -72,3 +73,9 @@ async def redis_away(cluster: Cluster, valkey: Valkey, fault: Fault, seconds: fl
         cluster.check_promises(fleet)
         assert not fleet.refusals
         assert not [member.endings for member in fleet.members if member.endings], "nobody had to be cut for it"
+        if presence:
+
+            async def everybody() -> bool:
+                return all([await cluster.connections_of(user) == DEVICES for user in USERS])
+
+            await until(everybody)
