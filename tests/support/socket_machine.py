@@ -75,6 +75,8 @@ class SocketMachine(InboxMachine):
         await super().open()
         self.stack = AsyncExitStack()
         self.weather = Weather(random.Random(1))
+        self.silent = False
+        """Whether some network passes nothing: then nobody waits for an answer."""
         self.proxies: list[Proxy] = []
         for gateway in self.gateways:
             port = await self.stack.enter_async_context(type(self).serve(gateway))
@@ -96,6 +98,13 @@ class SocketMachine(InboxMachine):
     @rule(at=st.integers(0, 1))
     def network_falls_silent(self, at: int) -> None:
         self.proxies[at].freeze()
+        self.silent = True
+
+    def network_speaks(self) -> None:
+        """End every silence."""
+        self.silent = False
+        for proxy in self.proxies:
+            proxy.thaw()
 
     # What clients do
 
@@ -104,8 +113,7 @@ class SocketMachine(InboxMachine):
 
     async def come(self, number: int, at: int, *, remembers: bool) -> None:
         await self.hang_up(number)
-        for proxy in self.proxies:
-            proxy.thaw()
+        self.network_speaks()
         ports = [self.proxies[at].port, self.proxies[1 - at].port]
         transport = list(Transport)[number // 2]
         member = self.shore.add(USERS[number % 2], ports, transport, by_frame=number == 0)
@@ -120,7 +128,7 @@ class SocketMachine(InboxMachine):
     async def hang_up(self, number: int) -> None:
         member = self.members.pop(number, None)
         if member is not None:
-            await member.leave(rudely=self.shore.dice.random() < 0.5)
+            await member.leave(rudely=self.silent or self.shore.dice.random() < 0.5)
             self.shore.check()
             self.shore.members.remove(member)
 
@@ -140,8 +148,7 @@ class SocketMachine(InboxMachine):
 
     async def check(self) -> None:
         self.weather.cut = self.weather.delay = 0.0
-        for proxy in self.proxies:
-            proxy.thaw()
+        self.network_speaks()
         async with asyncio.timeout(PATIENCE):
             for member in self.members.values():
                 await member.live.wait()
