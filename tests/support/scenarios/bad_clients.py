@@ -25,6 +25,8 @@ DEADLINES = {"deaf": 30.0, "dawdles_over_head": 30.0, "dawdles_over_connect": 20
 """Seconds in which each kind has to be cut: the server's own deadlines, and as much again for a slow machine."""
 PATIENCE = 60.0
 
+CUTS = "bellwire_connections_cut_total"
+"""The counter, with a label `reason`, of connections that a node has cut."""
 DEAF = "pest-deaf"
 """The user whose devices stop reading."""
 
@@ -32,8 +34,8 @@ DEAF = "pest-deaf"
 async def bad_clients(cluster: Cluster, *, good: int, rounds: int, kinds: Sequence[str]) -> float:
     """Time deliveries to `good` clients without, with and without bad ones; all pests live at the first node.
 
-    No good client misses anything, is told anything twice, or is cut; every bad one is cut. Returns the p99 with bad
-    clients, as a multiple of the worse one without. `kinds` are of `pests.KINDS`.
+    No good client misses anything, is told anything twice, or is cut; every bad one is cut, and counted.
+    Returns the p99 with bad clients, as a multiple of the worse one without. `kinds` are of `pests.KINDS`.
     """
     users = [f"good-{number}" for number in range(good)]
     port = cluster.ports[0]
@@ -57,6 +59,8 @@ async def bad_clients(cluster: Cluster, *, good: int, rounds: int, kinds: Sequen
         cluster.check_promises(fleet)
         assert not [member.endings for member in members if member.endings], "a good client was cut"
         assert not borne, "these were not cut in time"
+        counters = await cluster.metrics()
+        assert sum(count for name, count in counters.items() if name.startswith(CUTS)) >= EACH
     return during / max(before, after)
 
 
