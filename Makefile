@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test check lint types layers format lock env clean
+.PHONY: help run install test soak check lint types layers format lock env clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -54,6 +54,9 @@ format: $(VENV)/.dev ## Put the code into the project's format
 test: $(VENV)/.dev ## All tests, with real PostgreSQL, Valkey, SMTP and Chromium
 	@sh tests/support/install-chromium.sh
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.dev ## Long tests: churn, bad clients, faults, herds, restarts (about 20 minutes)
+	$(BIN)/python -m pytest tests/soak $(ARGS)
 
 lock: $(VENV)/.uv ## Renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \

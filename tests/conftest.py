@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.services import (
     database_url,
     empty_postgres_url,
@@ -15,6 +17,9 @@ from tests.support.services import (
     sqlite_template,
     sqlite_url,
 )
+
+# What these assert is as telling as in a test.
+pytest.register_assert_rewrite("tests.support.fleet", "tests.support.scenarios", "tests.support.socket_machine")
 
 __all__ = [
     "database_url",

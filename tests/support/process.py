@@ -55,6 +55,12 @@ class BellwireProcess:
         with self._heard:
             return "".join(self._lines)
 
+    @property
+    def pid(self) -> int:
+        """The process's number while it runs."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def start(self) -> None:
         """Start it; returns once `/readyz` says that it is ready (`worker`: once it says that it has started).
 

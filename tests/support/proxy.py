@@ -1,8 +1,9 @@
-"""A TCP proxy on 127.0.0.1 that can fall silent, hang up, or keep back Redis's messages, as networks do."""
+"""A TCP proxy on 127.0.0.1 that can dawdle, fall silent, hang up, or keep back Redis's messages, as networks do."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from ssl import SSLContext
@@ -11,10 +12,33 @@ from typing import Any
 from hiredis import Reader, ReplyError
 
 
+class Weather:
+    """How a network treats connections: drawn with `dice` for each connection anew, as it is when that is made."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.cut = 0.0
+        """The chance that a connection breaks at some byte of what the server sends, mostly an early one."""
+        self.delay = 0.0
+        """Most seconds that a piece of data waits on its way."""
+
+    def bytes_to_live(self) -> int | None:
+        """Return after how many bytes a new connection breaks; None: it does not."""
+        return int(10 ** self.dice.uniform(0, 4)) if self.dice.random() < self.cut else None
+
+    async def blow(self) -> None:
+        """Hold a piece of data up."""
+        if self.delay:
+            await asyncio.sleep(self.dice.uniform(0, self.delay))
+
+
 class Proxy:
     """Passes bytes between its clients and one server, until told otherwise."""
 
-    def __init__(self, port: int, *, redis: bool = False, tls: SSLContext | None = None) -> None:
+    def __init__(
+        self, port: int, weather: Weather | None = None, *, redis: bool = False, tls: SSLContext | None = None
+    ) -> None:
+        self._weather = weather or Weather(random.Random(0))
         self._upstream = port
         self._tls = tls
         self._redis = redis
@@ -67,7 +91,8 @@ class Proxy:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._pump(reader, upstream_writer))
-                    group.create_task(self._pump(upstream_reader, writer, Reader() if self._redis else None))
+                    replies = Reader() if self._redis else None
+                    group.create_task(self._pump(upstream_reader, writer, self._weather.bytes_to_live(), replies))
             except* OSError:
                 pass  # either side hung up, which ends both
             finally:
@@ -81,15 +106,22 @@ class Proxy:
             writer.transport.abort()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replies: Reader | None = None
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        left: int | None = None,
+        replies: Reader | None = None,
     ) -> None:
-        while data := await reader.read(65536):
+        """Pass on what comes; with `left` only so many bytes, and the connection is over."""
+        while left != 0 and (data := await reader.read(65536)):
             await self._flowing.wait()
+            await self._weather.blow()
             if replies is not None:
                 replies.feed(data)
                 data = b"".join(self._passed(replies))
-            writer.write(data)
+            writer.write(data[:left])
             await writer.drain()
+            left = None if left is None else max(0, left - len(data))
         raise ConnectionResetError("hung up")
 
     def _passed(self, replies: Reader) -> Iterator[bytes]:
@@ -113,8 +145,10 @@ def _encoded(reply: Any) -> bytes:
 
 
 @asynccontextmanager
-async def proxy_to(port: int, *, redis: bool = False, tls: SSLContext | None = None) -> AsyncIterator[Proxy]:
-    proxy = Proxy(port, redis=redis, tls=tls)
+async def proxy_to(
+    port: int, weather: Weather | None = None, *, redis: bool = False, tls: SSLContext | None = None
+) -> AsyncIterator[Proxy]:
+    proxy = Proxy(port, weather, redis=redis, tls=tls)
     await proxy.start()
     try:
         yield proxy

@@ -64,6 +64,19 @@ class Valkey:
         except ValkeyServerError as error:
             raise RuntimeError(f"Valkey did not start: {error}") from error
 
+    def pause(self) -> None:
+        """Have it hang (SIGSTOP): connections stay open, new ones are accepted by the system, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._server is not None, "it does not run"
+        assert self._server._process is not None  # the package offers no way to its process
+        self._server._process.send_signal(number)
+
     def kill(self) -> None:
         """End it with SIGKILL, if it runs."""
         if self._server is not None:

@@ -6,9 +6,11 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
@@ -241,10 +243,9 @@ async def test_a_client_that_talks_on_a_stream_is_cut(node: Node) -> None:
     async with asyncio.timeout(PATIENCE):
         await reader.readuntil(b"event: ready")
         writer.write(request)
-        with pytest.raises(ConnectionError):
+        with suppress(ConnectionError):
             while await reader.read(1_000):
                 pass
-            raise ConnectionError
     await node.empty()
     writer.close()
 
@@ -268,7 +269,7 @@ async def test_every_event_of_a_stream_has_its_own_id(node: Node) -> None:
         for _ in range(3):
             await node.publish("ada")
         async with asyncio.timeout(PATIENCE):
-            while len(ids) < 3 or not ids[-1].split(".")[1] == "3":
+            while len(ids) < 3 or ids[-1].split(".")[1] != "3":
                 line = await anext(lines)
                 if line.startswith("id: "):
                     ids.append(line.removeprefix("id: "))
@@ -278,8 +279,6 @@ async def test_every_event_of_a_stream_has_its_own_id(node: Node) -> None:
 async def test_nobody_gets_in_beyond_the_rate(sqlite_url: str) -> None:
     limits = Limits(admission_rate=0.001, admission_burst=2)
     async with open_node(sqlite_url, limits=limits) as node, await node.ready(), await node.ready(GRACE):
-        from websockets.exceptions import InvalidStatus
-
         with pytest.raises(InvalidStatus) as refused:
             await node.open_socket()
         response = refused.value.response

@@ -1,0 +1,99 @@
+"""Clients come and go by the thousand, and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from tests.support.cluster import Cluster, token, until
+from tests.support.fleet import Fleet, open_fleet
+from tests.support.member import Transport
+from tests.support.usage import usage_of
+
+AT_ONCE = 50
+"""How many come and go at the same time; fewer than an address may have strangers."""
+USERS = 500
+POOLS = 32
+"""Descriptors that come and go with the pools of connections to PostgreSQL and Redis, and the test's own REST calls."""
+MORE_OBJECTS, MORE_MEMORY = 0.02, 0.05
+"""Allowed fractions. Of 2,000 connections, two leaked objects each would be too many; of 100,000, one in forty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What a node leaves in Redis."""
+
+    channels: int
+    presence: int
+    """Fields of all presence entries."""
+
+
+async def churn(cluster: Cluster, redis_url: str, *, warm_up: int, connects: int) -> None:
+    """Connect and disconnect `connects` times at the first node, after `warm_up` times, and compare.
+
+    Tasks, subscriptions and presence are exactly what they were, and memory as good as. Every tenth client hears
+    something meanwhile, so that the live path churns too.
+    """
+    node = cluster.nodes[0]
+    async with Redis.from_url(redis_url) as redis, open_fleet(token) as fleet:
+        await _come_and_go(cluster, fleet, warm_up)
+        await _quiet(cluster, redis)
+        before, traces = await asyncio.to_thread(usage_of, node), await _traces(redis)
+        await _come_and_go(cluster, fleet, connects)
+        await _quiet(cluster, redis)
+
+        async def as_before() -> bool:
+            return Counter((await asyncio.to_thread(usage_of, node)).tasks) <= Counter(before.tasks)
+
+        with suppress(TimeoutError):
+            await until(as_before)
+        after = await asyncio.to_thread(usage_of, node)
+        assert Counter(after.tasks) <= Counter(before.tasks)
+        assert await _traces(redis) == traces
+        assert after.descriptors <= before.descriptors + POOLS
+        assert after.objects <= before.objects * (1 + MORE_OBJECTS)
+        assert after.rss <= before.rss * (1 + MORE_MEMORY)
+        assert not fleet.refusals
+        fleet.check()
+
+
+async def _come_and_go(cluster: Cluster, fleet: Fleet, connects: int) -> None:
+    """Half of them WebSocket, half SSE; half polite, half not; half of the sockets by a `connect` frame."""
+    queue = iter(range(connects))
+
+    async def visitor() -> None:
+        for number in queue:
+            kind = Transport.WEBSOCKET if number % 2 else Transport.SSE
+            user = f"visitor-{number % USERS}"
+            member = fleet.add(user, cluster.ports[:1], kind, by_frame=number % 4 == 1)
+            await member.connect()
+            if number % 10 == 0:
+                await cluster.publish(cluster.ports[-1], [user])
+            await member.leave(rudely=number // 4 % 2 == 1)
+            fleet.members.remove(member)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(visitor())
+
+
+async def _quiet(cluster: Cluster, redis: Redis) -> None:
+    """Wait until nobody counts as connected, and no inbox is listened to."""
+
+    async def nobody() -> bool:
+        return (await _traces(redis)).channels == 0 and not await cluster.connections_of(f"visitor-{USERS - 1}")
+
+    await until(nobody)
+
+
+async def _traces(redis: Redis) -> Traces:
+    channels = await redis.pubsub_channels("bellwire:inbox:*")
+    sharded = await redis.pubsub_shardchannels("bellwire:inbox:*")
+    presence = 0
+    async for name in redis.scan_iter("bellwire:presence:user:*", count=1000):
+        presence += await redis.hlen(name)
+    return Traces(len(channels) + len(sharded), presence)
