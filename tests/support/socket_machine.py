@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from hub.api.problems import exception_handlers
 from hub.core import wire
 from hub.core.model import InboxKey, MarkAction, Selection
+from hub.gateway.detaching import DetachableHttp, DetachableWebSocket
 from hub.gateway.gateway import Gateway
 from hub.gateway.routes import gateway_routes
 from tests.property.test_inbox_machine import CLIENTS, KEYRING, MARKS, TENANT, USERS, InboxMachine
@@ -39,6 +40,29 @@ async def serve_portably(gateway: Gateway) -> AsyncIterator[int]:
     """Serve a gateway's routes by uvicorn as it comes; yields the port."""
     app = Starlette(routes=gateway_routes(gateway), exception_handlers=dict(exception_handlers))
     config = uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    async with _served(gateway, config) as port:
+        yield port
+
+
+@asynccontextmanager
+async def serve_fast(gateway: Gateway) -> AsyncIterator[int]:
+    """Serve a gateway's routes as `bellwire serve` does, on the fast lane; yields the port."""
+    app = Starlette(routes=gateway_routes(gateway), exception_handlers=dict(exception_handlers))
+    config = uvicorn.Config(
+        app,
+        http=DetachableHttp,
+        ws=DetachableWebSocket,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    async with _served(gateway, config) as port:
+        yield port
+
+
+@asynccontextmanager
+async def _served(gateway: Gateway, config: uvicorn.Config) -> AsyncIterator[int]:
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(server._serve([listening]))
@@ -190,7 +214,7 @@ class SocketMachine(InboxMachine):
         await super().close()
 
 
-LANES: dict[str, Serve] = {"portable": serve_portably}
+LANES: dict[str, Serve] = {"portable": serve_portably, "fast": serve_fast}
 """The ways to serve a gateway."""
 
 

@@ -90,10 +90,14 @@ async def _quiet(cluster: Cluster, redis: Redis) -> None:
     await until(nobody)
 
 
+_INBOXES = "bellwire:{p*}:inbox:7:default?*"
+"""Channels of users; that of the tenant as a whole has no name behind it."""
+
+
 async def _traces(redis: Redis) -> Traces:
-    channels = await redis.pubsub_channels("bellwire:inbox:*")
-    sharded = await redis.pubsub_shardchannels("bellwire:inbox:*")
+    channels = await redis.pubsub_channels(_INBOXES)
+    sharded = await redis.pubsub_shardchannels(_INBOXES)
     presence = 0
-    async for name in redis.scan_iter("bellwire:presence:user:*", count=1000):
+    async for name in redis.scan_iter("bellwire:{p*}:presence:user:*", count=1000):
         presence += await redis.hlen(name)
     return Traces(len(channels) + len(sharded), presence)
