@@ -64,6 +64,11 @@ class Bench:
         """Messages in each block of a fan-out."""
         return 3 if self.quick else 10
 
+    @property
+    def costly_rounds(self) -> int:
+        """Rounds in each block where one is many messages."""
+        return 2 if self.quick else 4
+
     async def connect(self, load: Swarm, who: str, names: range | None = None) -> None:
         """Open the case's connections, gently."""
         names = range(self.clients) if names is None else names
@@ -78,14 +83,16 @@ class Bench:
         who: str,
         *,
         messages: int = 1,
+        rounds: int | None = None,
         also: Meter | None = None,
     ) -> float:
         """Publish round after round, each once the last has reached everybody; returns the median rate.
 
         `publish` gets the numbers of the messages. `also` is started with the first counted round.
         """
+        rounds = rounds or self.rounds
         meter, rates = Meter(pid), []
-        with self.screen.task(f"{who}: messages", BLOCKS * self.rounds) as done, without_collections():
+        with self.screen.task(f"{who}: messages", BLOCKS * rounds) as done, without_collections():
             for _ in range(2):  # to warm up
                 await _round(load, publish, messages)
             if also is not None:
@@ -93,10 +100,10 @@ class Bench:
             with self.profile(pid, who):
                 for _ in range(BLOCKS):
                     meter.start()
-                    for _ in range(self.rounds):
+                    for _ in range(rounds):
                         await _round(load, publish, messages)
                         done()
-                    rates.append(meter.read().per_cpu_second(self.rounds * messages * len(load.streams)))
+                    rates.append(meter.read().per_cpu_second(rounds * messages * len(load.streams)))
         return statistics.median(rates)
 
     @contextmanager

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+
+from tests.benchmarks.gateway.cpu import tree
 
 SERVER_CORES = frozenset({0})
 """Where the server under measurement runs, alone."""
@@ -36,6 +39,20 @@ def leave_the_server_alone() -> None:
     if not load_cores():
         raise TooSmall("the benchmark needs two cores: one for the server, one for the load")
     os.sched_setaffinity(0, load_cores())
+
+
+@contextmanager
+def unpinned(*pids: int) -> Iterator[None]:
+    """Let this process, and these with all below them, use every core for the length of a block."""
+    everybody = [os.getpid(), *(below for pid in pids for below in tree(pid))]
+    for pid in everybody:
+        os.sched_setaffinity(pid, all_cores())
+    try:
+        yield
+    finally:
+        for pid in everybody:
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(pid, load_cores())
 
 
 def raise_descriptor_limit(wanted: int) -> int:

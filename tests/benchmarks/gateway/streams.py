@@ -1,7 +1,7 @@
 """The client's side of one connection, cheap enough for 10,000 of them in a process.
 
 A published message carries a mark in its text: its number, and whom it is for. Each stream checks that marks come in
-order, each once; nothing else of a message is looked at.
+order (where the publisher has one), each once; nothing else of a message is looked at.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Refused(Exception):
 class Stream(asyncio.Protocol):
     """One connection: sends its request, waits to be up, then counts marks."""
 
-    __slots__ = ("_away", "_next", "_rest", "_streaming", "name", "replayed", "swarm", "transport", "up")
+    __slots__ = ("_ahead", "_away", "_next", "_rest", "_streaming", "name", "replayed", "swarm", "transport", "up")
 
     STATUS = b"200"
 
@@ -51,6 +51,7 @@ class Stream(asyncio.Protocol):
         """Items that came before it was up."""
         self.transport: asyncio.Transport
         self._next = swarm.next
+        self._ahead: set[int] | None = None
         self._rest = b""
         self._streaming = False
         self._away: float | None = None
@@ -94,12 +95,24 @@ class Stream(asyncio.Protocol):
         found = _MARK.findall(data, start, end)
         swarm = self.swarm
         for number, recipient in found:
-            if int(number) != self._next or int(recipient) not in {EVERYBODY, self.name}:
+            if int(recipient) not in {EVERYBODY, self.name} or not self._awaited(int(number)):
                 swarm.fault(f"stream {self.name} awaits message {self._next}, got {number!r} for {recipient!r}")
-                return len(found)
-            self._next += 1
+                break
             swarm.arrived()
         return len(found)
+
+    def _awaited(self, number: int) -> bool:
+        """Note a message; False if it has come before, was not announced, or is out of order where that matters."""
+        if number == self._next:
+            self._next += 1
+            while self._ahead and self._next in self._ahead:
+                self._ahead.remove(self._next)
+                self._next += 1
+            return True
+        if self.swarm.ordered or not self._next < number < self.swarm.next or number in (self._ahead or ()):
+            return False
+        self._ahead = {number} | (self._ahead or set())
+        return True
 
     def said(self, text: bytes) -> None:
         """Take a text without a mark, as Bellwire's protocol has it."""

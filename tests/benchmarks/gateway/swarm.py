@@ -36,6 +36,8 @@ class Swarm:
         self.request = request
         self.next = 0
         """The number of the next message."""
+        self.ordered = True
+        """Whether messages have to come in the order of their numbers; not so where they are published side by side."""
         self.frame_bytes = 0
         """Size of the last message as it came over the wire, without framing."""
         self.turned_away = 0

@@ -15,7 +15,7 @@ from tests.benchmarks.gateway.bench import Bench
 from tests.benchmarks.gateway.cpu import Meter, resident_bytes
 from tests.benchmarks.gateway.fleet_load import Order, Told
 from tests.benchmarks.gateway.http import Poster
-from tests.benchmarks.gateway.machine import all_cores
+from tests.benchmarks.gateway.machine import all_cores, unpinned
 from tests.benchmarks.gateway.results import Bar, Figure
 from tests.benchmarks.gateway.streams import mark
 from tests.benchmarks.gateway.swarm import LoadFailed
@@ -37,14 +37,18 @@ async def fleet(bench: Bench) -> tuple[list[Figure], list[Bar]]:
     calls of 1,000 recipients spread over the nodes. It counts as reached when every client has the message once.
     Nodes, load, PostgreSQL and Valkey share all cores.
     """
-    total = bench.clients * CONNECTIONS // 10_000
+    with unpinned(bench.services.postgres, bench.services.redis):
+        return await _fleet(bench, bench.clients * CONNECTIONS // 10_000)
+
+
+async def _fleet(bench: Bench, total: int) -> tuple[list[Figure], list[Bar]]:
     async with AsyncExitStack() as stack:
         nodes = [stack.enter_context(bellwire.node(bench.services, all_cores(), bench.folder)) for _ in range(NODES)]
         loads = [await stack.enter_async_context(_load()) for _ in nodes]
         before = sum(resident_bytes([node.pid]) for node in nodes)
         begin = time.perf_counter()
         share = total // NODES
-        with bench.screen.task("Bellwire: connecting 50,000", NODES) as opened:
+        with bench.screen.task(f"Bellwire: nodes full, of {total:,}", NODES) as opened:
             await asyncio.gather(
                 *(
                     _open(load, Order(node.port, index * share, (index + 1) * share, bench.rate / NODES), opened)
@@ -88,9 +92,7 @@ async def _broadcast(publishers: Sequence[Poster], total: int, done: Callable[[]
             await publisher.post(bellwire.notification(mark(0), *users))
             done()
 
-    async with asyncio.TaskGroup() as group:
-        for number in range(_IN_FLIGHT):
-            group.create_task(some(publishers[number % len(publishers)]))
+    await asyncio.gather(*(some(publishers[number % len(publishers)]) for number in range(_IN_FLIGHT)))
 
 
 async def _open(load: asyncio.subprocess.Process, order: Order, opened: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 
 from tests.benchmarks.gateway import bellwire, swarm
 from tests.benchmarks.gateway.bench import Bench
-from tests.benchmarks.gateway.machine import all_cores
+from tests.benchmarks.gateway.machine import all_cores, unpinned
 from tests.benchmarks.gateway.resp import Resp, resp
 from tests.benchmarks.gateway.results import Bar, Figure
 from tests.benchmarks.gateway.streams import WebSocketStream, mark
@@ -64,6 +64,11 @@ async def latency(bench: Bench) -> tuple[list[Figure], list[Bar]]:
     commit (one row, asyncpg, fsync on) followed by a bare Redis PUBLISH until its subscriber has it, at the same rate.
     PostgreSQL, Valkey, both nodes and the load share all cores; nothing is pinned.
     """
+    with unpinned(bench.services.postgres, bench.services.redis):
+        return await _latency(bench)
+
+
+async def _latency(bench: Bench) -> tuple[list[Figure], list[Bar]]:
     hub, bare = _Watch(), _Watch()
     count = int(RATE * (1.0 if bench.quick else _SECONDS))
     async with _hub_lanes(bench, hub) as publish, _bare_lanes(bench, bare) as commit:
@@ -96,14 +101,11 @@ async def latency(bench: Bench) -> tuple[list[Figure], list[Bar]]:
 async def _timetable(start: Start, numbers: range) -> None:
     """Start each at its time, whether or not those before are done; returns when all are."""
     begin = time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        for turn, number in enumerate(numbers):
-            await asyncio.sleep(begin + turn / RATE - time.perf_counter())
-            group.create_task(_awaited(start(number)))
-
-
-async def _awaited(what: Awaitable[object]) -> None:
-    await what
+    under_way = []
+    for turn, number in enumerate(numbers):
+        await asyncio.sleep(begin + turn / RATE - time.perf_counter())
+        under_way.append(asyncio.ensure_future(start(number)))
+    await asyncio.gather(*under_way)
 
 
 @asynccontextmanager

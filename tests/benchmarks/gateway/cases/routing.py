@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 import msgspec
 
 from tests.benchmarks.gateway import bellwire, swarm
-from tests.benchmarks.gateway.bench import Bench
+from tests.benchmarks.gateway.bench import BLOCKS, Bench
 from tests.benchmarks.gateway.cpu import Meter
 from tests.benchmarks.gateway.held import HeldPublisher, held_publisher
 from tests.benchmarks.gateway.http import poster
@@ -52,9 +52,14 @@ async def _bellwire(bench: Bench) -> tuple[float, int, float]:
             await bench.connect(load, "Bellwire")
             redis = Meter(bench.services.redis)
             rate = await bench.deliveries_per_cpu_second(
-                load, gateway.pid, lambda numbers: _publish(held, numbers[0], names), "Bellwire routing", also=redis
+                load,
+                gateway.pid,
+                lambda numbers: _publish(held, numbers[0], names),
+                "Bellwire routing",
+                rounds=bench.costly_rounds,
+                also=redis,
             )
-            deliveries = 3 * bench.rounds * bench.clients
+            deliveries = BLOCKS * bench.costly_rounds * bench.clients
             return rate, load.frame_bytes, redis.read().cpu / deliveries * 1e6
 
 
@@ -82,4 +87,6 @@ async def _socketio(bench: Bench, size: int) -> float:
                     request = {"number": numbers[0], "users": bench.clients, "padding": padding}
                     return http.post(msgspec.json.encode(request))
 
-                return await bench.deliveries_per_cpu_second(load, server.pid, publish, "Socket.IO routing")
+                return await bench.deliveries_per_cpu_second(
+                    load, server.pid, publish, "Socket.IO routing", rounds=bench.costly_rounds
+                )
