@@ -85,8 +85,8 @@ def _plot(groups: Groups, title: str, ink: str) -> Canvas:
         axes.tick_params(length=0)
         axes.yaxis.set_visible(False)
         axes.spines[["top", "left", "right"]].set_visible(False)
-        axes.margins(y=0.15)
-        axes.legend(frameon=False, ncols=len(systems), loc="upper right", fontsize=9)
+        axes.margins(y=0.1)
+        axes.legend(frameon=False, ncols=len(systems), loc="lower right", bbox_to_anchor=(1, 1), fontsize=9)
         return canvas
 
 

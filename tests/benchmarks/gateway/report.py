@@ -16,7 +16,7 @@ Written by `make bench-gateway`; the raw figures are in [gateway.json](gateway.j
   for the server that sends it, for every system alike. PostgreSQL and Redis are told apart where they matter.
 - **Where.** The measured server has core 0 to itself. The load, PostgreSQL, Valkey and whoever else publishes run on
   the other cores, except where a case says otherwise. All traffic is on 127.0.0.1 and Unix sockets, without TLS.
-- **The load** is one Python process (uvloop) that checks every message of every client: each exactly once, and in order,
+- **The load** is one Python process (uvloop) that checks every message of every client: each exactly once, in order,
   or the run fails. It is slower than the servers and shapes none of the figures: a round's few kilobytes fit into each
   socket's buffer, no server ever waits for the client to read, and rates count the server's CPU, not the clock's time.
 - **A figure** is the median of three blocks of rounds after a warm-up. Messages of the peers are as long as Bellwire's

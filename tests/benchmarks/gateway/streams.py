@@ -103,13 +103,15 @@ class Stream(asyncio.Protocol):
 
     def _awaited(self, number: int) -> bool:
         """Note a message; False if it has come before, was not announced, or is out of order where that matters."""
+        if not self._next <= number < self.swarm.next:
+            return False
         if number == self._next:
             self._next += 1
             while self._ahead and self._next in self._ahead:
                 self._ahead.remove(self._next)
                 self._next += 1
             return True
-        if self.swarm.ordered or not self._next < number < self.swarm.next or number in (self._ahead or ()):
+        if self.swarm.ordered or number in (self._ahead or ()):
             return False
         self._ahead = {number} | (self._ahead or set())
         return True

@@ -77,7 +77,7 @@ class Swarm:
                     group.create_task(connect_some())
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        self._check()
+        self.check()
 
     def expect(self, messages: int = 1, streams: int | None = None) -> range:
         """Announce so many messages for each stream (or for `streams` of them); returns their numbers."""
@@ -98,7 +98,7 @@ class Swarm:
                 await self._done.wait()
         except TimeoutError:
             raise LoadFailed(f"{self._left:,} messages did not arrive in {PATIENCE:.0f} s") from None
-        self._check()
+        self.check()
 
     async def close(self) -> None:
         """Break off all connections. RST, not FIN: thousands of sockets in TIME_WAIT would burden the next case."""
@@ -147,17 +147,19 @@ class Swarm:
                 return stream
         raise LoadFailed(f"connection {name} was turned away {_ATTEMPTS} times: {why}")
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise LoadFailed if anything went wrong so far."""
         if self._faults:
             raise LoadFailed("; ".join(self._faults[:3]))
 
 
 @asynccontextmanager
 async def swarm(kind: type[Stream], port: int, request: Callable[[int], bytes]) -> AsyncIterator[Swarm]:
-    """A swarm that is gone at the end of the block."""
+    """A swarm that is gone at the end of the block; what went wrong after the last message fails the run as well."""
     load = Swarm(kind, port, request)
     try:
         yield load
+        load.check()
     finally:
         await load.close()
 
