@@ -96,7 +96,7 @@ async def test_what_should_not_have_come_fails_the_run(texts: list[str]) -> None
     swarm.expect(2)
     stream.data_received(UPGRADED + b"".join(map(frame, texts)))
     with pytest.raises(LoadFailed):
-        await swarm.arrive()
+        swarm.check()
 
 
 async def test_messages_published_side_by_side_may_come_in_any_order_but_once() -> None:
@@ -108,7 +108,7 @@ async def test_messages_published_side_by_side_may_come_in_any_order_but_once() 
     swarm.expect(3)
     stream.data_received(frame(mark(4)) + frame(mark(4)))
     with pytest.raises(LoadFailed):
-        await swarm.arrive()
+        swarm.check()
 
 
 async def test_a_lost_connection_fails_the_run() -> None:
@@ -117,7 +117,7 @@ async def test_a_lost_connection_fails_the_run() -> None:
     stream.up = None
     stream.connection_lost(None)
     with pytest.raises(LoadFailed):
-        await swarm.arrive()
+        swarm.check()
 
 
 async def test_pings_are_answered() -> None:
@@ -157,7 +157,7 @@ async def test_an_event_without_an_id_fails_the_run() -> None:
     swarm.expect(2)
     stream.data_received(STREAMING + chunk(event(mark(0)) + event(mark(1), identified=False)))
     with pytest.raises(LoadFailed, match="without an id"):
-        await swarm.arrive()
+        swarm.check()
 
 
 async def test_who_is_turned_away_learns_when_to_come_back() -> None:
