@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import cast
 
 import httptools
 
@@ -16,13 +15,17 @@ class PublishFailed(Exception):
 
 
 class Poster(asyncio.Protocol):
-    """Posts to one path of a server; answers come in the order of the requests."""
+    """Posts to one path of a server; answers come in the order of the requests.
 
-    def __init__(self, path: str, headers: Mapping[str, str]) -> None:
+    A server may close a connection that has been idle: the next post opens another.
+    """
+
+    def __init__(self, port: int, path: str, headers: Mapping[str, str]) -> None:
+        self._port = port
         lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
         self._head = "\r\n".join(lines).encode() + b"\r\nContent-Length: "
         self._waiting: deque[asyncio.Future[bytes]] = deque()
-        self._transport: asyncio.Transport
+        self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._body = b""
 
@@ -35,20 +38,29 @@ class Poster(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[bytes]] = [loop.create_future() for _ in bodies]
+        while self._transport is not None and self._transport.is_closing():
+            await asyncio.sleep(0)  # until `connection_lost` is called, which uvloop does in the next turn
+        transport = self._transport or await self.open()
         self._waiting.extend(answers)
-        self._transport.write(b"".join(b"%b%d\r\n\r\n%b" % (self._head, len(body), body) for body in bodies))
+        transport.write(b"".join(b"%b%d\r\n\r\n%b" % (self._head, len(body), body) for body in bodies))
         return await asyncio.gather(*answers)
 
-    def close(self) -> None:
-        self._transport.abort()
+    async def open(self) -> asyncio.Transport:
+        """Connect."""
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport = transport
+        return transport
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def connection_lost(self, _: Exception | None) -> None:
+        self._transport = None
         while self._waiting:
             self._fail("the connection broke")
 
@@ -74,9 +86,9 @@ class Poster(asyncio.Protocol):
 @asynccontextmanager
 async def poster(port: int, path: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Poster]:
     """Open a connection for posting, for the length of a block."""
-    loop = asyncio.get_running_loop()
-    _, protocol = await loop.create_connection(lambda: Poster(path, headers or {}), "127.0.0.1", port)
+    client = Poster(port, path, headers or {})
+    await client.open()
     try:
-        yield protocol
+        yield client
     finally:
-        protocol.close()
+        client.close()
