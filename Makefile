@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test soak check lint types layers format lock env clean
+.PHONY: help run install test soak check lint types layers format bench-gateway lock env clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -28,6 +28,11 @@ $(VENV)/.run: $(VENV)/.uv requirements/run.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.run requirements/dev.lock
 	@echo 'Installing what is locked in requirements/dev.lock …'
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.lock
+	@echo 'Installing what is locked in requirements/bench.lock …'
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/bench.lock
 	@touch $@
 
 install: $(VENV)/.run ## Create the environment and install what is locked
@@ -58,6 +63,9 @@ test: $(VENV)/.dev ## All tests, with real PostgreSQL, Valkey, SMTP and Chromium
 soak: $(VENV)/.dev ## Long tests: churn, bad clients, faults, herds, restarts (about 20 minutes)
 	$(BIN)/python -m pytest tests/soak $(ARGS)
 
+bench-gateway: $(VENV)/.bench ## The gateway beside nchan and Socket.IO (ARGS=--quick for a smoke run); needs nginx, node
+	@$(BIN)/python -m tests.benchmarks.gateway $(ARGS)
+
 lock: $(VENV)/.uv ## Renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \
 	  pyproject.toml -o requirements/run.lock
@@ -65,6 +73,8 @@ lock: $(VENV)/.uv ## Renew the lock files from pyproject.toml
 	  pyproject.toml --all-extras -o requirements/all.lock
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \
 	  pyproject.toml --all-extras --group dev -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \
+	  --group bench --constraint requirements/dev.lock -o requirements/bench.lock
 
 env: ## Write .env with fresh secrets for docker compose (never overwrites)
 	@sh deploy/make-env.sh

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,12 +26,14 @@ _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
+    "shared_buffers": "64MB",
+}
+_HASTY = {
     # The machine does not lose power during a test, and databases are made and dropped by the hundred.
     "fsync": "off",
     "full_page_writes": "off",
     "wal_init_zero": "off",
     "max_wal_size": "128MB",
-    "shared_buffers": "64MB",
 }
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made by mkdtemp
 _ROOM = 2 << 30
@@ -40,26 +42,29 @@ _PREFIX = "bellwire-pg-"
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """Run a server on a Unix socket; yields the URL of its `postgres` database."""
+def postgres_server(*, durable: bool = False) -> Iterator[str]:
+    """Run a server on a Unix socket; yields the URL of its `postgres` database.
+
+    `durable`: on the disk, and flushed to it at each commit, as in production; tests do without.
+    """
     binaries = _binaries()
     account = _account()
-    home = _home()
+    home = _home(durable=durable)
     try:
         if account is not None:
             binaries = _reachable(binaries, home)
             os.chown(home, account.pw_uid, account.pw_gid)
         data = home / "data"
         _initialise(binaries, data, account)
-        with _running(binaries, data, home, account):
+        with _running(binaries, data, home, account, _SETTINGS if durable else _SETTINGS | _HASTY):
             yield f"postgresql://postgres:@/postgres?host={home}"
     finally:
         shutil.rmtree(home)
 
 
-def _home() -> Path:
+def _home(*, durable: bool) -> Path:
     """Make a folder for the server; sweep out what test processes that were killed left behind."""
-    in_memory = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > _ROOM
+    in_memory = not durable and _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > _ROOM
     parent = _IN_MEMORY if in_memory else Path(tempfile.gettempdir())
     for old in parent.glob(f"{_PREFIX}*"):
         owner = old.name.removeprefix(_PREFIX).partition("-")[0]
@@ -132,10 +137,12 @@ def _initialise(binaries: Path, data: Path, account: pwd.struct_passwd | None) -
 
 
 @contextmanager
-def _running(binaries: Path, data: Path, socket_folder: Path, account: pwd.struct_passwd | None) -> Iterator[None]:
-    settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+def _running(
+    binaries: Path, data: Path, socket_folder: Path, account: pwd.struct_passwd | None, settings: Mapping[str, str]
+) -> Iterator[None]:
+    options = [f"--{name}={value}" for name, value in settings.items()]
     server = subprocess.Popen(
-        [binaries / "postgres", "-D", data, "-k", socket_folder, *settings],
+        [binaries / "postgres", "-D", data, "-k", socket_folder, *options],
         user=account and account.pw_uid,
         group=account and account.pw_gid,
         cwd=data.parent,

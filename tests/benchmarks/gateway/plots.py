@@ -1,0 +1,102 @@
+"""Plots of a run as SVG, each for light and for dark pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from tests.benchmarks.gateway.results import CaseResult
+
+_INK = {"light": "#1f2328", "dark": "#e6edf3"}
+_COLOURS = {"Bellwire": "#2f81f7", "nchan": "#3fa45b", "Socket.IO": "#c98a1b", "bare commit + Redis": "#8b949e"}
+_RATES = {
+    "ws_fanout": "WebSocket\nfan-out",
+    "ws_burst": "WebSocket\nburst of 10",
+    "sse_fanout": "SSE\nfan-out",
+    "routing": "per-user\nrouting",
+}
+_PANELS = {
+    "gateway-deliveries": "Deliveries per CPU-second of the server (more is better)",
+    "gateway-memory": "Bytes of memory per idle connection (less is better)",
+}
+
+Groups = dict[str, dict[str, float]]
+
+
+def draw(cases: Sequence[CaseResult], folder: Path) -> list[str]:
+    """Draw what there are figures for; returns the Markdown that shows it."""
+    shown = []
+    for name, groups in {"gateway-deliveries": _deliveries(cases), "gateway-memory": _memory(cases)}.items():
+        if not groups:
+            continue
+        for theme, ink in _INK.items():
+            _plot(groups, _PANELS[name], ink).savefig(
+                folder / f"{name}-{theme}.svg", transparent=True, metadata={"Date": None}
+            )
+        shown.append(
+            f'<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">\n'
+            f'  <img alt="{_PANELS[name]}" src="{name}-light.svg">\n</picture>\n'
+        )
+    return shown
+
+
+def _deliveries(cases: Sequence[CaseResult]) -> Groups:
+    return {
+        _RATES[case.name]: {figure.system: figure.value for figure in case.figures if figure.plotted}
+        for case in cases
+        if case.name in _RATES
+    }
+
+
+def _memory(cases: Sequence[CaseResult]) -> Groups:
+    groups: Groups = {}
+    for case in cases:
+        for figure in case.figures:
+            if case.name == "memory" and figure.plotted:
+                groups.setdefault("WebSocket" if "WebSocket" in figure.what else "SSE", {})[figure.system] = (
+                    figure.value
+                )
+    return groups
+
+
+def _plot(groups: Groups, title: str, ink: str) -> Canvas:
+    """Bars side by side in each group, each with its value above."""
+    style = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "bellwire",
+        "font.family": "sans-serif",
+        "text.color": ink,
+        "axes.labelcolor": ink,
+        "xtick.color": ink,
+        "axes.edgecolor": ink,
+    }
+    with mpl.rc_context(style):
+        canvas = Canvas(figsize=(8, 3.6), layout="constrained")
+        axes = canvas.subplots()
+        systems = [system for system in _COLOURS if any(system in group for group in groups.values())]
+        for system in systems:
+            _bars(axes, groups, system, systems)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.set_xticks(range(len(groups)), list(groups))
+        axes.tick_params(length=0)
+        axes.yaxis.set_visible(False)
+        axes.spines[["top", "left", "right"]].set_visible(False)
+        axes.margins(y=0.1)
+        axes.legend(frameon=False, ncols=len(systems), loc="lower right", bbox_to_anchor=(1, 1), fontsize=9)
+        return canvas
+
+
+def _bars(axes: Axes, groups: Groups, system: str, systems: Sequence[str]) -> None:
+    width = 0.8 / len(systems)
+    offset = (systems.index(system) - (len(systems) - 1) / 2) * width
+    at = [(index + offset, group[system]) for index, group in enumerate(groups.values()) if system in group]
+    drawn = axes.bar([x for x, _ in at], [y for _, y in at], width * 0.92, label=system, color=_COLOURS[system])
+    axes.bar_label(drawn, [_short(y) for _, y in at], padding=2, fontsize=8)
+
+
+def _short(value: float) -> str:
+    return f"{value / 1000:,.0f}k" if value >= 10_000 else f"{value:,.0f}"
