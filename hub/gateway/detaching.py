@@ -1,25 +1,26 @@
-"""uvicorn's protocol classes, from which a connection can be taken out of its ASGI task (`DETACH`).
+"""uvicorn's HTTP protocol, from which a connection can be taken out of its ASGI task (`DETACH`).
 
 Routing, middleware and authentication are the app's, as on any server. Then an endpoint may take the transport over:
-the task ends, and with it go the parser, the queue and the events that uvicorn keeps per connection (20 kB).
+the task ends, and with it go the parser, the queue and the events that are kept per connection (20 kB).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import HTTPConnection
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from starlette.types import ASGIApp
 
 from hub.gateway.bounded_http import BoundedHttpProtocol
+from hub.gateway.upgrade import Upgrade
 
 DETACH = "bellwire.detach"
 """The ASGI extension's name; its value is a `Detach`. Call it after the response's head (or `accept`) has been sent."""
 
 Detach = Callable[[asyncio.Protocol], bool]
-"""Gives the transport to a protocol (`connection_made` is called); False if it cannot, and all goes on as usual."""
+"""Gives the transport to a protocol (`connection_made` is called); False if it cannot: the client has gone, say."""
 
 
 def detach_of(request: HTTPConnection) -> Detach | None:
@@ -30,7 +31,7 @@ def detach_of(request: HTTPConnection) -> Detach | None:
 
 
 class DetachableHttp(BoundedHttpProtocol):
-    """For `uvicorn.Config(http=…)`."""
+    """For `uvicorn.Config(http=…)`; WebSockets are its own business then, whatever `ws` says (but not "none")."""
 
     def on_message_begin(self) -> None:
         """Offer the extension."""
@@ -38,8 +39,15 @@ class DetachableHttp(BoundedHttpProtocol):
         self.scope["extensions"] = {DETACH: self._detach}  # type: ignore[dict-item]  # an extension of ours
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand over, and leave nothing behind."""
-        super().handle_websocket_upgrade()
+        """Hand over to a handshake of our own."""
+        transport = self.transport
+        upgrade = Upgrade(transport, cast("MutableMapping[str, Any]", self.scope), self.url)
+        upgrade.scope["extensions"][DETACH] = upgrade.detach
+        self.connections.discard(self)
+        transport.set_protocol(upgrade)
+        task = self.loop.create_task(upgrade.run(cast(ASGIApp, self.app)))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         self._forget()
 
     def _detach(self, protocol: asyncio.Protocol) -> bool:
@@ -61,33 +69,3 @@ class DetachableHttp(BoundedHttpProtocol):
     def _forget(self) -> None:
         """Break the cycles between these, or they live until the garbage collector comes by: 20 kB a connection."""
         self.parser = self.scope = self.headers = self.cycle = self.flow = None  # type: ignore[assignment]
-
-
-class DetachableWebSocket(WebSocketsSansIOProtocol):
-    """For `uvicorn.Config(ws=…)`."""
-
-    async def run_asgi(self) -> None:
-        """Offer the extension."""
-        self.scope["extensions"][DETACH] = self._detach  # type: ignore[assignment]  # an extension of ours
-        await super().run_asgi()
-
-    def _detach(self, protocol: asyncio.Protocol) -> bool:
-        if not self.handshake_complete or self.close_sent or self.disconnected or not self.queue.empty():
-            return False
-        if self.conn.extensions:  # compression; the fast lane has none
-            return False
-        transport = self.transport
-        self.stop_keepalive()
-        self.connections.discard(self)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        self.transport = _Gone()  # type: ignore[assignment]  # what uvicorn closes when the app has returned
-        self.scope = self.conn = self.request = self.response = None  # type: ignore[assignment]  # breaks cycles
-        return True
-
-
-class _Gone:
-    """Stands in for a transport that was taken away."""
-
-    def close(self) -> None:
-        """Close nothing."""

@@ -7,6 +7,7 @@ counted or inferred; and the victim's rows, presence and live connections must b
 
 from __future__ import annotations
 
+import asyncio
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -23,6 +24,7 @@ from hub.core.ids import connection_id, random_token
 from hub.core.model import MarkAction
 from hub.core.views import rfc3339
 from hub.store.tables import metadata
+from tests.support.listener import PATIENCE
 from tests.support.tenants import HOUR, LISTENERS, Json, Listener, World, open_world
 
 VICTIM, INTRUDER = "acme", "ac"
@@ -226,7 +228,10 @@ async def test_no_call_reaches_into_another_tenant(world: World) -> None:
         listening = await _listen_everywhere(world, stack, VICTIM, "ada")
         known = Aim(**asdict(known) | {"connection": listening[0].ready["connection"]})
         void = Aim(user="grace", until=known.until)
-        rows, presence = await _rows(world), await _presence(world, client)
+        async with asyncio.timeout(PATIENCE):
+            while (presence := await _presence(world, client))["connections"] < len(listening):
+                pass  # presence is told a moment later than `ready`
+        rows = await _rows(world)
         assert presence["attention"] == "active"
         for route, calls in CASES.items():
             for aimed, missed in zip(calls(known), calls(void), strict=True):

@@ -17,7 +17,7 @@ from hub.core.effects import Mark
 from hub.core.model import Attention
 from hub.core.session import Session
 from hub.gateway.connection import Connection
-from hub.gateway.detaching import DetachableHttp, DetachableWebSocket, detach_of
+from hub.gateway.detaching import DetachableHttp, detach_of
 from hub.gateway.lane import Lane, LaneConnection
 from hub.gateway.lane_websocket import LaneWebSocket
 from hub.gateway.limits import Limits
@@ -88,7 +88,6 @@ async def echoing_lane() -> AsyncIterator[int]:
     config = uvicorn.Config(
         Starlette(routes=[WebSocketRoute("/", echo)]),
         http=DetachableHttp,
-        ws=DetachableWebSocket,
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,

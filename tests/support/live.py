@@ -23,7 +23,7 @@ from hub.bus.memory import MemoryBus, MemoryPresence, Switchboard
 from hub.core import wire
 from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
-from hub.gateway.detaching import DetachableHttp, DetachableWebSocket
+from hub.gateway.detaching import DetachableHttp
 from hub.gateway.gateway import Gateway
 from hub.gateway.limits import Limits
 from hub.gateway.routes import gateway_routes
@@ -228,7 +228,7 @@ async def served(node: Node) -> AsyncIterator[None]:
     config = uvicorn.Config(
         app,
         http=DetachableHttp if node.lane else "httptools",
-        ws=DetachableWebSocket if node.lane else "websockets-sansio",
+        ws="websockets-sansio",
         lifespan="off",
         log_config=None,
         timeout_graceful_shutdown=5,

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from hub.api.problems import exception_handlers
 from hub.core import wire
 from hub.core.model import InboxKey, MarkAction, Selection
-from hub.gateway.detaching import DetachableHttp, DetachableWebSocket
+from hub.gateway.detaching import DetachableHttp
 from hub.gateway.gateway import Gateway
 from hub.gateway.routes import gateway_routes
 from tests.property.test_inbox_machine import CLIENTS, KEYRING, MARKS, TENANT, USERS, InboxMachine
@@ -51,7 +51,6 @@ async def serve_fast(gateway: Gateway) -> AsyncIterator[int]:
     config = uvicorn.Config(
         app,
         http=DetachableHttp,
-        ws=DetachableWebSocket,
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
