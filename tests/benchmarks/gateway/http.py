@@ -38,8 +38,8 @@ class Poster(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[bytes]] = [loop.create_future() for _ in bodies]
-        while self._transport is not None and self._transport.is_closing():
-            await asyncio.sleep(0)  # until `connection_lost` is called, which uvloop does in the next turn
+        if self._transport is not None and self._transport.is_closing():
+            await asyncio.sleep(0)  # uvloop calls `connection_lost` in the next turn
         transport = self._transport or await self.open()
         self._waiting.extend(answers)
         transport.write(b"".join(b"%b%d\r\n\r\n%b" % (self._head, len(body), body) for body in bodies))
