@@ -224,7 +224,8 @@ class EventStream(Stream):
         if not self.messages(text, at, end):
             self.said(text[at:end])
             return
-        self.swarm.frame_bytes = end - at
+        data = text.find(b"data: ", at, end) + len(b"data: ")
+        self.swarm.frame_bytes = (text.find(b"\n", data, end) + 1 or end + 1) - 1 - data
         if not text.startswith(b"id:", at) and text.find(b"\nid:", at, end) < 0:
             self.swarm.fault(f"an event without an id: {text[at:end]!r}")
 
