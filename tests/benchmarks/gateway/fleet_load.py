@@ -16,7 +16,6 @@ from tests.benchmarks.gateway import bellwire, swarm
 from tests.benchmarks.gateway.streams import WebSocketStream
 from tests.benchmarks.gateway.swarm import LoadFailed
 
-
 _PATIENCE = 600.0
 """Seconds until the message has to be there; the other load processes may still be connecting."""
 
