@@ -160,6 +160,16 @@ async def test_an_event_without_an_id_fails_the_run() -> None:
         swarm.check()
 
 
+async def test_an_item_of_a_catch_up_has_no_id_of_its_own() -> None:
+    swarm, stream, _ = opened(EventStream)
+    swarm.expect(2)
+    for cursor in ("", ',"cursor":"e.1.0"'):
+        text = f'{{"type":"item","item":{{"title":"{mark(stream._next)}"}}{cursor}}}'
+        stream.data_received((STREAMING if not cursor else b"") + chunk(event(text, identified=False)))
+    with pytest.raises(LoadFailed, match="cursor"):
+        swarm.check()
+
+
 async def test_who_is_turned_away_learns_when_to_come_back() -> None:
     _, stream, transport = opened(WebSocketStream)
     stream.data_received(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3\r\n\r\n")

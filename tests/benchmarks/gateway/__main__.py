@@ -67,62 +67,73 @@ def main(
     if unknown := set(chosen) - set(CASES):
         raise typer.BadParameter(f"no such case: {', '.join(sorted(unknown))}")
     out = out or Path("test-artifacts/benchmarks" if quick else "docs/benchmarks")
-    console = Console()
+    count = QUICK_CLIENTS if quick else clients
+    console, found = Console(), list[CaseResult]()
     signal.signal(signal.SIGTERM, _interrupt)
+    status = 0
     try:
         machine.leave_the_server_alone()
-        count = QUICK_CLIENTS if quick else clients
         machine.raise_descriptor_limit(count + _SPARE)
         versions = {"nchan": nchan.version(), "Socket.IO": socket_io.version()}
         socket_io.install()
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="bellwire-bench-") as folder:
-            running = _run(
-                chosen, count, Path(folder), console, quick=quick, rate=rate, profiles=out if profile else None
-            )
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                found = runner.run(running)
+        with (
+            tempfile.TemporaryDirectory(prefix="bellwire-bench-") as folder,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            setting = _Setting(count, quick, rate, Path(folder), out if profile else None)
+            runner.run(_run(chosen, setting, console, found))
     except (machine.TooSmall, Missing, ServerFailed, LoadFailed, PublishFailed) as error:
         console.print(f"[red]bench-gateway:[/] {error}", highlight=False)
-        raise typer.Exit(1) from None
+        status = 1
     except KeyboardInterrupt:
-        console.print("\nInterrupted; nothing was written.")
-        raise typer.Exit(130) from None
+        console.print("Interrupted.")
+        status = 130
+    if found:
+        _write(found, versions, out)
+        console.print(f"Written: {out}/gateway.md, gateway.json and plots.")
+    raise typer.Exit(status)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What all cases of a run have in common."""
+
+    clients: int
+    quick: bool
+    rate: float
+    folder: Path
+    profiles: Path | None
+
+
+def _write(found: Sequence[CaseResult], versions: dict[str, str], out: Path) -> None:
+    """Write the report; cases that were not run, or not to their end, stay as they were."""
     raw = out / "gateway.json"
     run = Run(dict(machine.describe()), versions, results.load(raw)).with_cases(found, list(CASES))
     results.save(run, raw)
     report.write(run, out)
-    console.print(f"Written: {out}/gateway.md, gateway.json and plots.")
 
 
-async def _run(
-    chosen: Sequence[str],
-    clients: int,
-    folder: Path,
-    console: Console,
-    *,
-    quick: bool,
-    rate: float,
-    profiles: Path | None,
-) -> list[CaseResult]:
+async def _run(chosen: Sequence[str], setting: _Setting, console: Console, found: list[CaseResult]) -> None:
+    """Run the cases one after the other; each is in `found` once it is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    found: list[CaseResult] = []
     with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
         screen = Screen(progress)
         async with bellwire.services() as services:
             for name in chosen:
                 case = CASES[name]
                 async with bellwire.fresh(services, f"bench_{name}") as own:
-                    bench = Bench(clients, quick, rate, folder, screen, profiles, own)
+                    bench = Bench(
+                        setting.clients, setting.quick, setting.rate, setting.folder, screen, setting.profiles, own
+                    )
                     begun = datetime.now(UTC)
                     with screen.task(f"[bold]{case.title}", 1):
                         figures, bars = await case.run(bench)
                 taken = begun.isoformat(timespec="seconds")
                 how = " ".join((case.run.__doc__ or "").split())
-                found.append(CaseResult(name, case.title, how, taken, clients, figures, bars))
+                found.append(CaseResult(name, case.title, how, taken, setting.clients, figures, bars))
                 took = (datetime.now(UTC) - begun).total_seconds()
                 screen.say(f"[bold]{case.title}[/] ({took:.0f} s)\n{report.in_words(figures, bars)}\n")
-    return found
 
 
 def _interrupt(*_: object) -> None:

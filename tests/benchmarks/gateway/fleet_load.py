@@ -16,6 +16,9 @@ from tests.benchmarks.gateway import bellwire, swarm
 from tests.benchmarks.gateway.streams import WebSocketStream
 from tests.benchmarks.gateway.swarm import LoadFailed
 
+_PATIENCE = 600.0
+"""Seconds until the message has to be there; the other load processes may still be connecting."""
+
 
 class Order(msgspec.Struct, frozen=True):
     """Which users to connect, and to which node."""
@@ -41,7 +44,7 @@ async def main() -> None:
             with swarm.without_collections():
                 load.expect()
                 _tell(Told(len(load.streams)))
-                await load.arrive()
+                await load.arrive(_PATIENCE)
                 _tell(Told(len(load.streams)))
         except* (LoadFailed, OSError) as failures:
             _tell(Told(error="; ".join(str(failure) for failure in failures.exceptions[:3])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -45,14 +45,11 @@ def leave_the_server_alone() -> None:
 def unpinned(*pids: int) -> Iterator[None]:
     """Let this process, and these with all below them, use every core for the length of a block."""
     everybody = [os.getpid(), *(below for pid in pids for below in tree(pid))]
-    for pid in everybody:
-        os.sched_setaffinity(pid, all_cores())
+    _pin(everybody, all_cores())
     try:
         yield
     finally:
-        for pid in everybody:
-            with suppress(ProcessLookupError):
-                os.sched_setaffinity(pid, load_cores())
+        _pin(everybody, load_cores())
 
 
 def raise_descriptor_limit(wanted: int) -> int:
@@ -82,6 +79,12 @@ def describe() -> Mapping[str, str]:
         "uvloop": version("uvloop"),
         "uvicorn": version("uvicorn"),
     }
+
+
+def _pin(pids: Iterable[int], cores: Collection[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # one of the database's, say, that has ended since
+            os.sched_setaffinity(pid, cores)
 
 
 def _processor() -> str:

@@ -224,8 +224,10 @@ class EventStream(Stream):
         if not self.messages(text, at, end):
             self.said(text[at:end])
             return
-        self.swarm.frame_bytes = end - at
-        if not text.startswith(b"id:", at) and text.find(b"\nid:", at, end) < 0:
+        data = text.find(b"data: ", at, end) + len(b"data: ")
+        self.swarm.frame_bytes = (text.find(b"\n", data, end) + 1 or end + 1) - 1 - data
+        identified = text.startswith(b"id:", at) or text.find(b"\nid:", at, end) >= 0
+        if not identified and not _of_a_catch_up(text, at, end):
             self.swarm.fault(f"an event without an id: {text[at:end]!r}")
 
 
@@ -237,6 +239,11 @@ class NchanEvents(EventStream):
     def accepted(self, head: bytes) -> None:
         super().accepted(head)
         self.be_up()
+
+
+def _of_a_catch_up(text: bytes, at: int, end: int) -> bool:
+    """Whether it is an item that Bellwire read from the database: cursor and id come with the `ready` after it."""
+    return text.find(b'"type":"item"', at, end) >= 0 > text.find(b'"cursor":', at, end)
 
 
 def _unchunk(data: bytes) -> tuple[bytes, bytes]:

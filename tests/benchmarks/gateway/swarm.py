@@ -39,7 +39,7 @@ class Swarm:
         self.ordered = True
         """Whether messages have to come in the order of their numbers; not so where they are published side by side."""
         self.frame_bytes = 0
-        """Size of the last message as it came over the wire, without framing."""
+        """Size of the last message, without the framing of WebSocket or server-sent events."""
         self.turned_away = 0
         """Connects that were told to come back later, and did."""
         self.streams: list[Stream] = []
@@ -86,18 +86,18 @@ class Swarm:
         self._done.clear()
         return range(first, self.next)
 
-    async def arrive(self) -> None:
-        """Wait until all that was announced has arrived.
+    async def arrive(self, patience: float = PATIENCE) -> None:
+        """Wait until all that was announced has arrived, `patience` seconds at most.
 
         Raises:
             LoadFailed: something went wrong, or did not arrive in time.
 
         """
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 await self._done.wait()
         except TimeoutError:
-            raise LoadFailed(f"{self._left:,} messages did not arrive in {PATIENCE:.0f} s") from None
+            raise LoadFailed(f"{self._left:,} messages did not arrive in {patience:.0f} s") from None
         self.check()
 
     async def close(self) -> None:
