@@ -19,8 +19,9 @@ AT_ONCE = 50
 USERS = 500
 POOLS = 32
 """Descriptors that come and go with the pools of connections to PostgreSQL and Redis, and the test's own REST calls."""
-MORE_OBJECTS, MORE_MEMORY = 0.02, 0.05
-"""Allowed fractions. Of 2,000 connections, two leaked objects each would be too many; of 100,000, one in forty."""
+MORE_OBJECTS, MORE_MEMORY = 1_500, 0.05
+"""Allowed: objects that the garbage collector knows (caches fill up), and a fraction of the memory. Of 2,000
+connections, one leaked object each would be too many; of 100,000, one in sixty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ async def churn(cluster: Cluster, redis_url: str, *, warm_up: int, connects: int
         assert Counter(after.tasks) <= Counter(before.tasks)
         assert await _traces(redis) == traces
         assert after.descriptors <= before.descriptors + POOLS
-        assert after.objects <= before.objects * (1 + MORE_OBJECTS)
+        assert after.objects <= before.objects + MORE_OBJECTS
         assert after.rss <= before.rss * (1 + MORE_MEMORY)
         assert not fleet.refusals
         fleet.check()
