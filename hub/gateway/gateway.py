@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -254,8 +255,8 @@ class Gateway:
     # Host
 
     def monotonic(self) -> int:
-        """Return the loop's time in milliseconds."""
-        return int(asyncio.get_running_loop().time() * 1000)
+        """Return the loop's time in milliseconds: it goes by the same clock, and is asked for thousands a second."""
+        return int(time.monotonic() * 1000)
 
     def identify(self, token: str) -> Identity:
         """Verify a user's token.

@@ -6,46 +6,49 @@ from collections.abc import Sequence
 
 from hub.core.frames import Outgoing, outgoing
 from hub.core.wire import LiveChange
-from hub.gateway.encoding import as_event, as_text_frame
+from hub.gateway.encoding import as_event
+from hub.gateway.rfc6455 import text_frame
 
 
 class News:
     """Changes that follow each other without a gap, in order, each with its frame.
 
-    Whoever is at version `before` is at `version` once it has the bytes.
+    Whoever is at version `before` is at `version` once it has the bytes. Nothing is encoded before somebody asks.
     """
 
-    __slots__ = ("_event_stream", "_outs", "_websocket", "before", "epoch", "version")
+    __slots__ = ("_changes", "_event_stream", "_websocket", "before", "epoch", "version")
 
     def __init__(self, changes: Sequence[LiveChange]) -> None:
         self.epoch = changes[0].epoch
         self.before = changes[0].version - 1
         self.version = changes[-1].version
-        self._outs: Sequence[Outgoing] = [outgoing(change) for change in changes]
+        self._changes = changes
         self._websocket: bytes | None = None
         self._event_stream: bytes | None = None
 
     @property
     def outs(self) -> Sequence[Outgoing]:
         """The frames one by one."""
-        return self._outs
+        return [outgoing(change) for change in self._changes]
 
     def websocket(self) -> bytes:
-        """Return the bytes for WebSockets, encoded once."""
+        """Return the bytes for WebSockets."""
         if self._websocket is None:
-            self._websocket = b"".join(map(as_text_frame, self._outs))
+            self._websocket = b"".join([text_frame(change.frame or b"") for change in self._changes])
         return self._websocket
 
     def event_stream(self) -> bytes:
-        """Return the bytes for event streams, encoded once."""
+        """Return the bytes for event streams."""
         if self._event_stream is None:
-            self._event_stream = b"".join(map(as_event, self._outs))
+            self._event_stream = b"".join(map(as_event, self.outs))
         return self._event_stream
 
 
 def in_step(changes: Sequence[LiveChange]) -> bool:
     """Tell whether changes can be news: each has its frame, and is the next after the one before it."""
     first = changes[0]
+    if len(changes) == 1:
+        return first.frame is not None
     return all(
         change.frame is not None and change.epoch == first.epoch and change.version == first.version + number
         for number, change in enumerate(changes)

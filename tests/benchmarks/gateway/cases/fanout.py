@@ -13,7 +13,7 @@ from tests.benchmarks.gateway.cpu import Meter
 from tests.benchmarks.gateway.held import HeldPublisher, held_publisher
 from tests.benchmarks.gateway.http import Poster, poster
 from tests.benchmarks.gateway.machine import SERVER_CORES, load_cores
-from tests.benchmarks.gateway.peers import nchan, socket_io
+from tests.benchmarks.gateway.peers import bare, nchan, socket_io
 from tests.benchmarks.gateway.results import Bar, Figure
 from tests.benchmarks.gateway.streams import (
     EventStream,
@@ -43,14 +43,16 @@ async def ws_fanout(bench: Bench) -> Found:
     """Every WebSocket gets the same message; the next is published once the last has reached all. Bellwire: all are
     connections of one user; a second node takes the `POST /v1/notifications` (PostgreSQL commit, Redis), so that the
     measured node does what a gateway does; then once more with the measured node taking the POST as well. Nchan: one
-    channel, posted to over HTTP. Socket.IO: `io.emit`, WebSocket transport only.
+    channel, posted to over HTTP. Socket.IO: `io.emit`, WebSocket transport only. For comparison, a process that does
+    nothing but call `send` on each socket.
     """
     request = swarm.websocket_request("/v1/ws", bellwire.authorization(USER))
     ours, size, publisher = await _bellwire(bench, WebSocketStream, request)
     theirs = await _nchan(bench, NchanSocket, nchan.websocket(), size)
     socketio = await _socketio(bench, size)
+    floor = await _bare(bench, size)
     return (
-        [*_figures(ours, theirs, size), publisher, _socketio_figure(socketio)],
+        [*_figures(ours, theirs, size), publisher, _socketio_figure(socketio), _floor_figure(floor)],
         [
             Bar("× nchan (both without publishing)", ours.alone / theirs.alone, 1.2),
             Bar("× nchan (both with publishing)", ours.with_publishing / theirs.with_publishing, 1.2),
@@ -173,6 +175,18 @@ async def _socketio(bench: Bench, size: int, *, messages: int = 1) -> float:
                 )
 
 
+async def _bare(bench: Bench, size: int) -> float:
+    with bare.bare(SERVER_CORES, bench.folder) as server:
+        async with (
+            poster(server.port, bare.PUBLISH) as http,
+            swarm.swarm(NchanSocket, server.port, lambda _: bare.websocket()) as load,
+        ):
+            await bench.connect(load, "bare send")
+            return await bench.deliveries_per_cpu_second(
+                load, server.pid, lambda numbers: http.post(padded(numbers[0], size).encode()), "bare send"
+            )
+
+
 async def _burst(held: HeldPublisher, numbers: range) -> None:
     """Commit ten notifications while the gateway hears nothing, then tell it of all of them at once."""
     for number in numbers:
@@ -211,6 +225,10 @@ def _figures(ours: _Rates, theirs: _Rates, size: int) -> list[Figure]:
         Figure("nchan", f"{_RATE}, publishing included", theirs.with_publishing, "/s", "nginx, all processes"),
         Figure("all", "size of a message", size, "bytes"),
     ]
+
+
+def _floor_figure(rate: float) -> Figure:
+    return Figure("bare send", _RATE, rate, "/s", "a loop of send(2), nothing else", plotted=True)
 
 
 def _socketio_figure(rate: float) -> Figure:
