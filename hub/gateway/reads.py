@@ -15,7 +15,7 @@ from hub.service import Hub
 BATCH = 200
 """Inboxes read at once. One read costs about as much as forty more in it (docs/benchmarks/gateway.md)."""
 
-AT_ONCE = 4
+AT_ONCE = 2
 """Batches under way at the same time: one that waits for the bus or the database does not hold up the others."""
 
 _Wishes = dict[tuple[InboxKey, Cursor | None], list[Connection]]

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.cursor import epoch_of
 from hub.core.ids import uuid7
 from hub.core.model import Counts, Head, InboxKey
-from hub.store.rows import Row
+from hub.store.rows import Row, Values
 from hub.store.sql import among, insert_missing
 from hub.store.tables import inbox_heads, wakeups
 
@@ -72,12 +72,19 @@ async def lock_heads(
 
     Locked by SELECT … ORDER BY … FOR UPDATE: an UPDATE of many rows locks in no order, and deadlocks. What is
     inserted is in order too, and before anything is locked, so inserting and locking can't wait for each other.
+    A single user, by far the most frequent, is locked right away: there is no other lock to wait for.
     """
     here = sa.and_(inbox_heads.c.tenant == tenant, among(connection, inbox_heads.c.user_id, users))
+    if len(users) == 1 and (locked := await _lock(connection, here)):
+        return locked
     known = set((await connection.execute(sa.select(inbox_heads.c.user_id).where(here))).scalars())
     missing = sorted(set(users) - known)  # by code point, which is the order of the UTF-8 bytes
     if missing:
         await insert_missing(connection, inbox_heads, [_new_head(tenant, user, now) for user in missing])
+    return await _lock(connection, here)
+
+
+async def _lock(connection: AsyncConnection, here: sa.ColumnElement[bool]) -> dict[str, LockedHead]:
     rows = await connection.execute(
         sa.select(inbox_heads).where(here).order_by(inbox_heads.c.user_id).with_for_update()
     )
@@ -106,7 +113,7 @@ def _new_head(tenant: str, user: str, now: int) -> dict[str, object]:
     }
 
 
-_SAVE = (
+SAVE_HEAD = (
     sa.update(inbox_heads)
     .where(inbox_heads.c.tenant == sa.bindparam("of_tenant"), inbox_heads.c.user_id == sa.bindparam("of_user"))
     .values(
@@ -119,27 +126,28 @@ _SAVE = (
 
 async def save_heads(connection: AsyncConnection, tenant: str, heads: Iterable[LockedHead]) -> None:
     """Write locked heads back."""
-    await connection.execute(
-        _SAVE,
-        [
-            {
-                "of_tenant": tenant,
-                "of_user": head.user,
-                "new_version": head.version,
-                "new_unread": head.unread,
-                "new_unseen": head.unseen,
-            }
-            for head in heads
-        ],
-    )
+    await connection.execute(SAVE_HEAD, [saved_values(tenant, head) for head in heads])
+
+
+def saved_values(tenant: str, head: LockedHead) -> Values:
+    """Return the parameters of `SAVE_HEAD`."""
+    return {
+        "of_tenant": tenant,
+        "of_user": head.user,
+        "new_version": head.version,
+        "new_unread": head.unread,
+        "new_unseen": head.unseen,
+    }
 
 
 async def leave_wakeup(connection: AsyncConnection, tenant: str, heads: Mapping[str, int], now: int) -> UUID:
     """Leave a row that says whose heads moved, and to which version, until somebody has told them."""
     identifier = uuid7(now)
-    await connection.execute(
-        sa.insert(wakeups).values(
-            id=identifier, tenant=tenant, heads=json.dumps([[user, heads[user]] for user in heads]), created_at=now
-        )
-    )
+    await connection.execute(sa.insert(wakeups), wakeup_values(identifier, tenant, heads, now))
     return identifier
+
+
+def wakeup_values(identifier: UUID, tenant: str, heads: Mapping[str, int], now: int) -> Values:
+    """Return a wake-up row."""
+    moved = json.dumps([[user, heads[user]] for user in heads])
+    return {"id": identifier, "tenant": tenant, "heads": moved, "created_at": now}

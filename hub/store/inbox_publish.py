@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,12 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.errors import IdempotencyConflict
 from hub.core.ids import uuid7
 from hub.core.model import Content, IdempotencyRecord, ItemState, Publication, Published, TimerKind
-from hub.store.heads import LockedHead, Tally, leave_wakeup, lock_heads, save_heads
+from hub.store.heads import (
+    SAVE_HEAD,
+    LockedHead,
+    Tally,
+    leave_wakeup,
+    lock_heads,
+    save_heads,
+    saved_values,
+    wakeup_values,
+)
 from hub.store.rows import Values, content_values, delivery_values
 from hub.store.sql import insert_many, inserted
-from hub.store.tables import deliveries, idempotency, inbox_items, notifications, timers
+from hub.store.tables import deliveries, idempotency, inbox_items, notifications, timers, wakeups
 
 _NEW = Tally(unread=1, unseen=1)
+_ITEM = ("tenant", "user_id", "notification_id", "state", "version", "since", "appeared_at", "category")
 
 
 async def store(connection: AsyncConnection, publication: Publication, now: int, cluster: str) -> Published:
@@ -38,6 +49,10 @@ async def store(connection: AsyncConnection, publication: Publication, now: int,
         await insert_many(connection, inbox_items, [_item(content, user, ItemState.PENDING, 0) for user in users])
         return Published(content.id)
     heads = await lock_heads(connection, content.tenant, users, now)
+    if len(heads) == 1 and connection.dialect.name == "postgresql":
+        [head] = heads.values()
+        wakeup = await _appear_at_once(connection, content, head, now)
+        return Published(content.id, heads={head.user: head.head(cluster)}, wakeup=wakeup)
     versions = await _appear(connection, content, heads)
     wakeup = await leave_wakeup(connection, content.tenant, versions, now)
     return Published(content.id, heads={user: head.head(cluster) for user, head in heads.items()}, wakeup=wakeup)
@@ -90,6 +105,34 @@ async def _appear(connection: AsyncConnection, content: Content, heads: Mapping[
     rows = [_item(content, user, ItemState.LIVE, version) for user, version in versions.items()]
     await insert_many(connection, inbox_items, rows)
     return versions
+
+
+_APPEAR_AT_ONCE = (
+    sa.insert(wakeups)
+    .values({column.name: sa.bindparam(f"wakeup_{column.name}") for column in wakeups.c})
+    .add_cte(
+        SAVE_HEAD.cte("saved"),
+        sa.insert(inbox_items).values({name: sa.bindparam(f"item_{name}") for name in _ITEM}).cte("appeared"),
+    )
+)
+
+
+async def _appear_at_once(connection: AsyncConnection, content: Content, head: LockedHead, now: int) -> UUID:
+    """Do what `_appear` and `leave_wakeup` do, for one user and in one round trip instead of three."""
+    head.version += 1
+    head.add(_NEW)
+    identifier = uuid7(now)
+    item = _item(content, head.user, ItemState.LIVE, head.version)
+    wakeup = wakeup_values(identifier, content.tenant, {head.user: head.version}, now)
+    await connection.execute(
+        _APPEAR_AT_ONCE,
+        {
+            **saved_values(content.tenant, head),
+            **{f"item_{name}": value for name, value in item.items()},
+            **{f"wakeup_{name}": value for name, value in wakeup.items()},
+        },
+    )
+    return identifier
 
 
 def _item(content: Content, user: str, state: ItemState, version: int) -> Values:
