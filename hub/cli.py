@@ -39,11 +39,15 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [BELLWIRE_HOST, 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one [BELLWIRE_PORT, 8000].")] = None,
     worker: Annotated[bool | None, typer.Option("--worker/--no-worker", help="Run the fallback worker inside.")] = None,
+    drain_timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds that live clients have to leave when it stops [BELLWIRE_DRAIN_TIMEOUT, 10].", min=0),
+    ] = None,
 ) -> None:
     """Serve a node: REST, WebSocket, SSE, polling and the demo page."""
     from hub.serving import serve as serve_node
 
-    settings = _settings(host=host, port=port, worker=worker)
+    settings = _settings(host=host, port=port, worker=worker, drain_timeout=drain_timeout)
     _run(serve_node(settings, _worker_inside if settings.worker else None))
 
 

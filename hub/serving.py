@@ -21,6 +21,9 @@ from hub.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+SPARE_FILES = 200
+"""Descriptors for all that is not a live connection: REST calls, the database, Redis."""
+
 GRACE = 10
 """Seconds that requests under way have to end once the node is drained."""
 
@@ -72,6 +75,7 @@ async def serve(settings: Settings, background: StartBackground | None = None) -
 
     """
     refuse_taken_port(settings)
+    open_enough_files(settings.connections)
     async with open_node(settings, background) as node:
         config = uvicorn.Config(
             node.app,
@@ -91,6 +95,21 @@ async def serve(settings: Settings, background: StartBackground | None = None) -
         await server.serve()
     for number in reversed(server.ended_by):
         signal.raise_signal(number)
+
+
+def open_enough_files(connections: int) -> None:
+    """Raise the limit of open files as far as we may (it is often 1,024), and say so if that is not enough."""
+    try:
+        import resource  # noqa: PLC0415 - Unix only
+    except ImportError:
+        return
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < most or most == resource.RLIM_INFINITY:
+        wanted = max(allowed, connections + SPARE_FILES) if most == resource.RLIM_INFINITY else most
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        allowed = wanted
+    if allowed < connections + SPARE_FILES:
+        log.warning("few_open_files", limit=allowed, needed=connections + SPARE_FILES, see="docs/gateway.md")
 
 
 def spare_the_collector() -> None:
