@@ -59,12 +59,13 @@ async def catch_up(
     return answers
 
 
-async def _heads(connection: AsyncConnection, wanted: Sequence[Wish], limit: int) -> sa.CursorResult[Any]:
+async def _heads(connection: AsyncConnection, wanted: Sequence[Wish], limit: int) -> Iterable[Any]:
     """Read the heads that there are, in any order, each with what its wish missed (None without a version to lag)."""
     wishes = [(place, *key, None if after is None else after.version) for place, (key, after) in enumerate(wanted)]
-    return await connection.execute(
+    rows: Iterable[Any] = await connection.execute(
         _statements(connection.dialect.name).heads, _arguments(connection, wishes, limit + 1)
     )
+    return rows
 
 
 def _without_items(head: Head, after: Cursor | None) -> Changes:
@@ -127,7 +128,7 @@ def _statements(dialect: str) -> _Statements:
         inbox_items.c.user_id == wish.c.user_id,
         inbox_items.c.version > wish.c.version,
     )
-    # In the order of the index that has the version: another would read the user's whole inbox.
+    # In the order of the index that has the version: another reads the user's whole inbox, and sorts it.
     next_items = sa.select(inbox_items).where(later).order_by(*_BY_VERSION).limit(beyond)
     bounded = next_items.with_only_columns(inbox_items.c.version).correlate(wish).subquery("bounded")
     missed = sa.select(sa.func.count()).select_from(bounded).correlate(wish).scalar_subquery()
