@@ -1,13 +1,13 @@
 """Reading what many clients missed at once: heads, then the items of those that lag, in one snapshot.
 
-However many wishes there are, it takes one statement where nobody lags and three where somebody does. The wishes go
+However many wishes there are, it takes one statement where nobody lags and two where somebody does. The wishes go
 to the database as arrays (PostgreSQL) or as one JSON text (SQLite), so each statement is compiled once.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.cursor import Cursor, epoch_of
 from hub.core.model import Changes, Counts, Head, InboxKey, Item
-from hub.store.rows import ITEM_COLUMNS, item_of, items_with_content
+from hub.store.rows import ITEM_COLUMNS, item_of
 from hub.store.tables import inbox_heads, inbox_items, notifications
 
 BATCH_ITEMS = 10_000
@@ -32,38 +32,40 @@ class _Lagging(NamedTuple):
     tenant: str
     user: str
     version: int
+    head: Head
+    missed: int
+    """Items; counted to one past the limit."""
 
 
 async def catch_up(
     connection: AsyncConnection, wanted: Sequence[Wish], limit: int, cluster: str
 ) -> list[Changes | None]:
     """Answer every wish, in order; None where the user has no row."""
-    heads = await _heads(connection, wanted, cluster)
-    answers: list[Changes | None] = [
-        None if head is None else _without_items(head, after) for head, (_, after) in zip(heads, wanted, strict=True)
-    ]
-    lagging = [
-        _Lagging(place, key.tenant, key.user, after.version)
-        for place, ((key, after), changes) in enumerate(zip(wanted, answers, strict=True))
-        if after is not None and changes is not None and not changes.resync and after.version < changes.head.version
-    ]
+    answers: list[Changes | None] = [None] * len(wanted)
+    lagging: list[_Lagging] = []
+    for place, epoch, version, floor, unread, unseen, missed in await _heads(connection, wanted, limit):
+        key, after = wanted[place]
+        head = Head(epoch_of(cluster, epoch), version, floor, Counts(unread, unseen))
+        answers[place] = told = _without_items(head, after)
+        if missed and after is not None and told.resync is None:
+            lagging.append(_Lagging(place, key.tenant, key.user, after.version, head, missed))
     if lagging:
-        items = await _items(connection, await _with_few_items(connection, lagging, limit))
-        for place, *_ in lagging:
-            head = heads[place]
-            assert head is not None  # noqa: S101 - there is one that it lags behind
-            told = items.get(place)
-            answers[place] = Changes(head, resync="too_many_changes") if told is None else Changes(head, told)
+        items = await _items(connection, _fitting(lagging, limit), limit)
+        for wish in lagging:
+            found = items.get(wish.place)
+            answers[wish.place] = (
+                Changes(wish.head, resync="too_many_changes") if found is None else Changes(wish.head, found)
+            )
     return answers
 
 
-async def _heads(connection: AsyncConnection, wanted: Sequence[Wish], cluster: str) -> list[Head | None]:
-    heads: list[Head | None] = [None] * len(wanted)
-    wishes = [(place, *wish[0], 0) for place, wish in enumerate(wanted)]
-    rows = await connection.execute(_statements(connection.dialect.name).heads, _arguments(connection, wishes))
-    for place, epoch, version, floor, unread, unseen in rows:
-        heads[place] = Head(epoch_of(cluster, epoch), version, floor, Counts(unread, unseen))
-    return heads
+async def _heads(connection: AsyncConnection, wanted: Sequence[Wish], limit: int) -> Iterable[Any]:
+    """Read the heads that there are, in any order, each with what its wish missed (None without a version to lag)."""
+    wishes = [(place, *key, None if after is None else after.version) for place, (key, after) in enumerate(wanted)]
+    rows: Iterable[Any] = await connection.execute(
+        _statements(connection.dialect.name).heads, _arguments(connection, wishes, limit + 1)
+    )
+    return rows
 
 
 def _without_items(head: Head, after: Cursor | None) -> Changes:
@@ -77,25 +79,25 @@ def _without_items(head: Head, after: Cursor | None) -> Changes:
     return Changes(head, resync="too_old" if after.version < head.floor else None)
 
 
-async def _with_few_items(connection: AsyncConnection, lagging: Sequence[_Lagging], limit: int) -> list[_Lagging]:
+def _fitting(lagging: Iterable[_Lagging], limit: int) -> list[_Lagging]:
     """Return those that missed at most `limit` items, the shortest first, and `BATCH_ITEMS` together."""
-    parameters = {**_arguments(connection, lagging), "beyond": limit + 1}
-    rows = await connection.execute(_statements(connection.dialect.name).missed, parameters)
-    missed: dict[int, int] = {row[0]: row[1] for row in rows}
     few, total = [], 0
-    for wish in sorted(lagging, key=lambda wish: missed[wish.place]):
-        total += missed[wish.place]
-        if missed[wish.place] > limit or total > BATCH_ITEMS:
+    for wish in sorted(lagging, key=lambda wish: wish.missed):
+        total += wish.missed
+        if wish.missed > limit or total > BATCH_ITEMS:
             break
         few.append(wish)
     return few
 
 
-async def _items(connection: AsyncConnection, lagging: Sequence[_Lagging]) -> Mapping[int, list[Item]]:
-    """Read the items of each wish, by its place; none where a change of the head left no item behind."""
+async def _items(connection: AsyncConnection, lagging: Sequence[_Lagging], limit: int) -> Mapping[int, list[Item]]:
+    """Read the items of each wish, by its place."""
     found: dict[int, list[Item]] = {wish.place: [] for wish in lagging}
     if found:
-        rows = await connection.execute(_statements(connection.dialect.name).items, _arguments(connection, lagging))
+        wishes = [(wish.place, wish.tenant, wish.user, wish.version) for wish in lagging]
+        rows = await connection.execute(
+            _statements(connection.dialect.name).items, _arguments(connection, wishes, limit + 1)
+        )
         for row in rows:
             found[row.place].append(item_of(row))
     return found
@@ -103,38 +105,68 @@ async def _items(connection: AsyncConnection, lagging: Sequence[_Lagging]) -> Ma
 
 class _Statements(NamedTuple):
     heads: sa.Select[Any]
-    missed: sa.Select[Any]
     items: sa.Select[Any]
+
+
+_BY_VERSION = (inbox_items.c.version, inbox_items.c.notification_id)
+
+_ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
+"""Not a parameter: of that, a generic plan would not know how few it is."""
 
 
 @cache
 def _statements(dialect: str) -> _Statements:
     wish = _wishes_postgresql() if dialect == "postgresql" else _wishes_sqlite()
-    of_head = sa.and_(inbox_heads.c.tenant == wish.c.tenant, inbox_heads.c.user_id == wish.c.user_id)
+    look_up = _look_up_postgresql if dialect == "postgresql" else _look_up_sqlite
+    beyond = sa.bindparam("beyond", type_=sa.Integer)
+
+    at_head = sa.and_(inbox_heads.c.tenant == wish.c.tenant, inbox_heads.c.user_id == wish.c.user_id)
+    heads, head = look_up(wish, inbox_heads, sa.select(inbox_heads).where(at_head).limit(_ONE))
     # PENDING items have version 0: they are later than no cursor.
     later = sa.and_(
         inbox_items.c.tenant == wish.c.tenant,
         inbox_items.c.user_id == wish.c.user_id,
         inbox_items.c.version > wish.c.version,
     )
-    counted: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(inbox_items).where(later).correlate(wish)
-    bounded = counted.limit(sa.bindparam("beyond", type_=sa.Integer)).subquery("bounded")
+    # In the order of the index that has the version: another reads the user's whole inbox, and sorts it.
+    next_items = sa.select(inbox_items).where(later).order_by(*_BY_VERSION).limit(beyond)
+    bounded = next_items.with_only_columns(inbox_items.c.version).correlate(wish).subquery("bounded")
+    missed = sa.select(sa.func.count()).select_from(bounded).correlate(wish).scalar_subquery()
+
+    with_items, item = look_up(wish, inbox_items, next_items)
+    of_item = sa.and_(notifications.c.tenant == item.tenant, notifications.c.id == item.notification_id)
+    with_content, content = look_up(with_items, notifications, sa.select(notifications).where(of_item).limit(_ONE))
     return _Statements(
         heads=sa.select(
             wish.c.place,
-            inbox_heads.c.epoch,
-            inbox_heads.c.version,
-            inbox_heads.c.floor,
-            inbox_heads.c.unread_count,
-            inbox_heads.c.unseen_count,
-        ).select_from(wish.join(inbox_heads, of_head)),
-        missed=sa.select(
-            wish.c.place, sa.select(sa.func.count()).select_from(bounded).correlate(wish).scalar_subquery()
-        ),
-        items=sa.select(wish.c.place, notifications, *ITEM_COLUMNS)
-        .select_from(items_with_content.join(wish, later))
-        .order_by(wish.c.place, inbox_items.c.version, inbox_items.c.notification_id),
+            head.epoch,
+            head.version,
+            head.floor,
+            head.unread_count,
+            head.unseen_count,
+            sa.case((wish.c.version < head.version, missed)).label("missed"),
+        ).select_from(heads),
+        items=sa.select(wish.c.place, *content, *(item[column.name] for column in ITEM_COLUMNS))
+        .select_from(with_content)
+        .order_by(wish.c.place, item.version, item.notification_id),
     )
+
+
+def _look_up_postgresql(left: sa.FromClause, table: sa.Table, query: sa.Select[Any]) -> tuple[sa.Join, Any]:
+    """Join what the query finds for each row on the left; return the join, and the found columns.
+
+    The planner cannot know that a wish finds one head and few items: without statistics (a table just filled) it
+    would rather read all items of a notification, or a whole table. A LATERAL query that ends in a LIMIT is not merged
+    into the one around it, which leaves it an index.
+    """
+    found = query.correlate_except(table).lateral()
+    return left.join(found, sa.true()), found.c
+
+
+def _look_up_sqlite(left: sa.FromClause, table: sa.Table, query: sa.Select[Any]) -> tuple[sa.Join, Any]:
+    """Do the same without LATERAL, which SQLite lacks; its planner goes by the indexes. There is no LIMIT then."""
+    assert query.whereclause is not None  # noqa: S101 - it is a look-up
+    return left.join(table, query.whereclause), table.c
 
 
 def _wishes_postgresql() -> sa.FromClause:
@@ -161,9 +193,11 @@ def _wishes_sqlite() -> sa.FromClause:
     ).subquery("wish")
 
 
-def _arguments(connection: AsyncConnection, wishes: Sequence[tuple[int, str, str, int]]) -> dict[str, object]:
+def _arguments(
+    connection: AsyncConnection, wishes: Sequence[tuple[int, str, str, int | None]], beyond: int
+) -> dict[str, object]:
     """Write wishes `(place, tenant, user, version)` as the statements' parameters."""
     if connection.dialect.name != "postgresql":
-        return {"wishes": json.dumps(wishes, ensure_ascii=False)}
-    place, tenant, user, version = zip(*wishes, strict=True)
-    return {"place": list(place), "tenant": list(tenant), "user_id": list(user), "version": list(version)}
+        return {"wishes": json.dumps(wishes, ensure_ascii=False), "beyond": beyond}
+    place, tenant, user, version = map(list, zip(*wishes, strict=True))
+    return {"place": place, "tenant": tenant, "user_id": user, "version": version, "beyond": beyond}

@@ -5,9 +5,7 @@ Looks at plans, never at clocks.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
@@ -19,6 +17,7 @@ from hub.store.delivery_claims import claim_due
 from hub.store.delivery_settle import recipients_steps
 from hub.store.engine import Database, open_database
 from tests.support.clock import START
+from tests.support.plans import explain, indexes, kinds, scanned_whole
 
 QUEUED = 100_000
 USERS = 10
@@ -58,40 +57,6 @@ async def full(postgres_url: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from nodes(inner)
-
-
-async def explain(
-    database: Database, statement: Any, values: Mapping[str, Any], *, generic: bool = False
-) -> list[Mapping[str, Any]]:
-    """Return the nodes of a statement's plan; `generic`: of the plan that is made without looking at the values."""
-    async with database.writer() as connection:
-        compiled = statement.compile(dialect=connection.dialect).construct_expanded_state(dict(values))
-        if generic:
-            arguments = ", ".join(repr(value) for value in compiled.positional_parameters)
-            await connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
-            await connection.exec_driver_sql(f"PREPARE generic AS {compiled.statement}")
-            found = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) EXECUTE generic({arguments})")
-            await connection.exec_driver_sql("DEALLOCATE generic")
-        else:
-            found = await connection.exec_driver_sql(
-                f"EXPLAIN (FORMAT JSON) {compiled.statement}", compiled.positional_parameters
-            )
-        plan = found.scalar_one()
-    return list(nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))
-
-
-def scanned_whole(plan: list[Mapping[str, Any]]) -> set[str]:
-    return {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"}
-
-
-def indexes(plan: list[Mapping[str, Any]]) -> set[str]:
-    return {node["Index Name"] for node in plan if "Index Name" in node}
-
-
 async def test_every_statement_of_the_queue_goes_by_an_index(full: Database) -> None:
     """One test, as filling the queue takes longest."""
     await _claim(full, generic=False)
@@ -113,7 +78,7 @@ async def _claim(full: Database, *, generic: bool) -> None:
     plan = await explain(full, claim_due, values, generic=generic)
     assert scanned_whole(plan) == set()
     assert "deliveries_queue_ix" in indexes(plan)
-    assert "Sort" not in {node["Node Type"] for node in plan}, "the index already has the order"
+    assert "Sort" not in kinds(plan), "the index already has the order"
     [item] = [node for node in plan if node.get("Relation Name") == "inbox_items"]
     assert "user_id" in item["Index Cond"], "of a notification to a thousand users, one item is read"
 
@@ -123,7 +88,7 @@ async def _next_due(full: Database) -> None:
     probes = [node for node in plan if node.get("Index Name") == "deliveries_queue_ix"]
     assert len(probes) == len(Channel) * len(Priority)
     assert scanned_whole(plan) == set()
-    assert {node["Node Type"] for node in plan}.isdisjoint({"Aggregate", "Sort"})
+    assert kinds(plan).isdisjoint({"Aggregate", "Sort"})
 
 
 async def _rescue(full: Database) -> None:
