@@ -251,6 +251,8 @@ class Member:
         client.receive(text)
         if frame["type"] == "item" and (wanted := self._wanted.pop(frame["item"]["id"], None)) is not None:
             wanted.set_result(None)
+        if frame["type"] == "resync":
+            self.live.clear()  # until the newest page has been read again
         if frame["type"] == "ready":
             if client.stale and client.cursor is not None and version_of(client.cursor) == 0:
                 client.stale = False  # nothing has ever happened to this inbox
