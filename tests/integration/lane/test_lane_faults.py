@@ -1,0 +1,62 @@
+"""The fast lane when a client, a peer's timing or our own code is at fault: nobody else may notice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.listener import PATIENCE
+from tests.support.live import Node, open_node
+
+HANDSHAKE = (
+    b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.fixture
+async def node(sqlite_url: str) -> AsyncIterator[Node]:
+    async with open_node(sqlite_url) as node:
+        yield node
+
+
+def masked(first: int, payload: bytes) -> bytes:
+    """Make a frame of a client, masked with zeros."""
+    size = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2)
+    return bytes([first]) + size + bytes(4) + payload
+
+
+async def read_all(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(PATIENCE):
+        return await reader.read(-1)
+
+
+@pytest.mark.parametrize("cut_at", [0, 1, 20, 9_999])
+async def test_frames_right_behind_the_handshake_are_heard(node: Node, cut_at: int) -> None:
+    """`cut_at`: how many bytes of the frame come with the request."""
+    frame = masked(0x81, json.dumps({"type": "connect", "token": node.token()}).encode())
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.write(HANDSHAKE + b"\r\n" + frame[:cut_at])
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(frame[cut_at:])
+        await reader.readuntil(b'"type":"ready"')
+    writer.transport.abort()
+    await node.empty()
+
+
+async def test_a_handshake_behind_a_request_under_way_ends_the_connection(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    poll = f"GET /v1/poll?timeout=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {node.token()}\r\n\r\n".encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.write(poll + HANDSHAKE + b"\r\n")
+    seen = await read_all(reader)
+    assert seen.startswith(b"HTTP/1.1 200 ")
+    assert seen.count(b"HTTP/1.1") == 1, "answers come in order, or not at all"
+    writer.close()
+    await node.empty()
+    assert not caplog.records
