@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from hub.gateway.limits import Limits
+from hub.gateway.upgrade import Upgrade
 from tests.support.listener import PATIENCE
 from tests.support.live import Node, open_node
 
@@ -60,3 +62,29 @@ async def test_a_handshake_behind_a_request_under_way_ends_the_connection(
     writer.close()
     await node.empty()
     assert not caplog.records
+
+
+async def test_a_connection_that_cannot_be_detached_is_forgotten(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Upgrade, "detach", lambda *_: False)
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.write(HANDSHAKE + b"\r\n")
+    assert (await read_all(reader)).endswith(b"\r\n\r\n"), "nothing behind the head"
+    writer.close()
+    await node.empty()
+
+
+async def test_a_bad_token_in_the_handshake_locks_nobody_out(sqlite_url: str) -> None:
+    limits = Limits(strangers=2, strangers_per_address=1, close_timeout=3_600)
+    async with open_node(sqlite_url, limits=limits) as node:
+        lingering = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", node.port, local_addr=("127.0.0.2", 0))
+            writer.write(HANDSHAKE + b"Authorization: Bearer a.b.c\r\n\r\n")
+            async with asyncio.timeout(PATIENCE):
+                await reader.readuntil(b"\r\n\r\n")
+            lingering.append(writer)
+        async with await node.ready():
+            pass
+        for writer in lingering:
+            writer.transport.abort()
+        await node.empty()
