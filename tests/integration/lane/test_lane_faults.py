@@ -88,3 +88,13 @@ async def test_a_bad_token_in_the_handshake_locks_nobody_out(sqlite_url: str) ->
         for writer in lingering:
             writer.transport.abort()
         await node.empty()
+
+
+async def test_pongs_that_nobody_asked_for_count(sqlite_url: str) -> None:
+    async with open_node(sqlite_url, limits=Limits(message_rate=10, message_burst=20)) as node:
+        async with await node.ready() as client:
+            for _ in range(40):
+                await client.connection.pong()
+            assert (await client.next())["code"] == "rate_limited"
+            assert await client.closed() == 4006
+        await node.empty()
