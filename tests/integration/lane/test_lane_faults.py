@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from hub.gateway.limits import Limits
 from hub.gateway.upgrade import Upgrade
@@ -98,3 +99,21 @@ async def test_pongs_that_nobody_asked_for_count(sqlite_url: str) -> None:
             assert (await client.next())["code"] == "rate_limited"
             assert await client.closed() == 4006
         await node.empty()
+
+
+async def test_a_mark_that_fails_ends_the_connection(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_node(sqlite_url) as node:
+        identifier = await node.publish("ada")
+
+        async def broken(*_: object) -> None:
+            raise RuntimeError("a bug")
+
+        async with await node.ready() as client:
+            monkeypatch.setattr(node.hub, "mark", broken)
+            with capture_logs() as logs:
+                await client.send({"type": "read", "ids": [identifier]})
+                frame = await client.next()
+                assert (frame["type"], frame["code"]) == ("error", "internal")
+                assert await client.closed() == 4002
+        await node.empty()
+        assert [entry["event"] for entry in logs] == ["mark_failed"]
