@@ -8,11 +8,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 from structlog.testing import capture_logs
+from websockets.exceptions import ConnectionClosed
 
+from hub.core.model import Changes
+from hub.gateway.connection import Connection
+from hub.gateway.lane_websocket import LaneWebSocket
 from hub.gateway.limits import Limits
+from hub.gateway.reads import AT_ONCE
 from hub.gateway.upgrade import Upgrade
 from tests.support.listener import PATIENCE
-from tests.support.live import Node, open_node
+from tests.support.live import GRACE, Node, open_node, settled
 
 HANDSHAKE = (
     b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -117,3 +122,26 @@ async def test_a_mark_that_fails_ends_the_connection(sqlite_url: str, monkeypatc
                 assert await client.closed() == 4002
         await node.empty()
         assert [entry["event"] for entry in logs] == ["mark_failed"]
+
+
+async def test_one_catch_up_that_fails_does_not_hold_up_the_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed = Connection.resumed
+
+    def broken(connection: Connection, changes: Changes) -> None:
+        if connection.session.key != GRACE:
+            raise RuntimeError("a bug")
+        resumed(connection, changes)
+
+    monkeypatch.setattr(LaneWebSocket, "resumed", broken)
+    with capture_logs() as logs:
+        reads = node.gateway._reads
+        reads._running = AT_ONCE  # so that both share the next batch
+        async with await node.socket() as first, await node.socket(GRACE) as second:
+            await settled(lambda: len(reads._waiting) == 2)
+            reads._running = 0
+            reads._start()
+            await second.expect("ready")
+            with pytest.raises(ConnectionClosed):
+                await first.next()
+    await node.empty()
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["resume_failed"]
