@@ -259,6 +259,7 @@ class LaneConnection(Connection, asyncio.Protocol):
         if self._leaving:
             return
         self._leaving = True
+        self._allowed_at = 0  # a whole allowance for what is on its way
         self.write(self.farewell())
         self.flush()
         self.lane.wheel.cancel(self)  # what stands is the session's

@@ -56,6 +56,9 @@ class LaneWebSocket(LaneConnection):
                 if isinstance(event, Closed | Failed):
                     transport.close()  # the closing handshake is complete, or never will be
                     return
+                if not self.allow(1):
+                    self.cut(self.reason())  # it does not listen, and reading on costs
+                    return
             else:
                 self._handle(event)
 

@@ -145,3 +145,16 @@ async def test_one_catch_up_that_fails_does_not_hold_up_the_others(node: Node, m
                 await first.next()
     await node.empty()
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["resume_failed"]
+
+
+async def test_who_floods_on_instead_of_answering_a_close_is_cut(sqlite_url: str) -> None:
+    limits = Limits(message_rate=10, message_burst=20, close_timeout=3_600)
+    async with open_node(sqlite_url, limits=limits) as node:
+        reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+        writer.write(HANDSHAKE + b"\r\n" + masked(0x82, b"binary") + masked(0x89, b"") * 15)
+        async with asyncio.timeout(PATIENCE):
+            await reader.readuntil(b"binary_frame")
+        assert node.gateway.connections == 1, "what was under way when it was told is forgiven"
+        writer.write(masked(0x89, b"") * 40)
+        await node.empty()
+        writer.transport.abort()
