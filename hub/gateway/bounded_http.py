@@ -49,6 +49,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._unaccounted > self.max_head and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
             self.transport.close()
+        elif self._unwatched:
+            self._expect_head()
 
     def on_message_begin(self) -> None:
         """See a request begin."""
@@ -69,6 +71,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """See a request end."""
         self._unaccounted = 0
         super().on_message_complete()
+
+    @property
+    def _unwatched(self) -> bool:
+        """Whether nothing waits for anything: uvicorn's wait for the next request ends with any byte.
+
+        That may be an empty line, or the rest of a body that was refused.
+        """
+        cycle: RequestResponseCycle | None = self.cycle
+        answered = cycle is not None and cycle.response_complete
+        waiting = self._late is not None or self.timeout_keep_alive_task is not None
+        return answered and not waiting and self in self.connections  # else it is somebody else's by now
 
     def _expect_head(self) -> None:
         self._progress()

@@ -7,11 +7,14 @@ the task ends, and with it go the parser, the queue and the events that are kept
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
+from httptools import HttpParserUpgrade
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from hub.gateway.bounded_http import BoundedHttpProtocol
 from hub.gateway.upgrade import Upgrade
@@ -33,15 +36,34 @@ def detach_of(request: HTTPConnection) -> Detach | None:
 class DetachableHttp(BoundedHttpProtocol):
     """For `uvicorn.Config(http=…)`; WebSockets are its own business then, whatever `ws` says (but not "none")."""
 
+    _latest = b""
+    """What is being parsed."""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and keep at hand what may stand behind a handshake."""
+        self._latest = data
+        super().data_received(data)
+        self._latest = b""
+
     def on_message_begin(self) -> None:
         """Offer the extension."""
         super().on_message_begin()
         self.scope["extensions"] = {DETACH: self._detach}  # type: ignore[dict-item]  # an extension of ours
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand over to a handshake of our own."""
+        """Hand over to a handshake of our own; called while `HttpParserUpgrade` is handled.
+
+        Behind a request that has not been answered, a 101 would come before its answer, and that among the frames.
+        Nobody needs this: the connection ends with the answer.
+        """
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn types it as if there always were one
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
+            return
+        upgraded = sys.exception()
+        early = self._latest[upgraded.args[0] :] if isinstance(upgraded, HttpParserUpgrade) else b""
         transport = self.transport
-        upgrade = Upgrade(transport, cast("MutableMapping[str, Any]", self.scope), self.url)
+        upgrade = Upgrade(transport, cast("MutableMapping[str, Any]", self.scope), self.url, early)
         upgrade.scope["extensions"][DETACH] = upgrade.detach
         self.connections.discard(self)
         transport.set_protocol(upgrade)

@@ -7,16 +7,20 @@ import math
 import time
 from typing import Protocol
 
+import structlog
+
 WINDOW = 0.004
 """Seconds between two flushes. One `send` costs about 8 µs of system time, whatever its size up to some kB: ten
 messages joined go out six times as fast as one by one (docs/benchmarks/gateway.md)."""
+
+log = structlog.get_logger(__name__)
 
 
 class Writer(Protocol):
     """A connection with something to write."""
 
     def flush(self) -> None:
-        """Write it. Must not raise."""
+        """Write it. What it raises is logged."""
         ...
 
 
@@ -48,5 +52,8 @@ class Flusher:
         asked, self._asked = self._asked, []
         self._scheduled = False
         for writer in asked:
-            writer.flush()
+            try:
+                writer.flush()
+            except Exception:  # the rest would never ask again
+                log.exception("flush_failed")
         self._so_far = time.monotonic()

@@ -321,7 +321,7 @@ class Gateway:
         """Leave that to workers."""
 
     async def apply(self, connection: Connection, mark: Mark) -> None:
-        """Apply a mark, and tell the client if it was refused; never raises."""
+        """Apply a mark, and tell the client if it was refused."""
         key = connection.session.key
         if key is None:
             return

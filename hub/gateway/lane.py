@@ -11,7 +11,7 @@ from typing import Protocol, cast
 import structlog
 
 from hub.core.effects import Mark
-from hub.core.frames import Outgoing
+from hub.core.frames import CloseCode, Outgoing
 from hub.core.session import Session
 from hub.gateway.connection import Connection, Host
 from hub.gateway.flusher import Flusher
@@ -35,7 +35,7 @@ class LaneHost(Host, Protocol):
         ...
 
     async def apply(self, connection: Connection, mark: Mark) -> None:
-        """Apply a mark; never raises."""
+        """Apply a mark, and tell the client if it was refused."""
         ...
 
     def later(self, work: LaneConnection) -> None:
@@ -166,12 +166,19 @@ class LaneConnection(Connection, asyncio.Protocol):
 
     async def work_off(self) -> None:
         """Apply the marks that wait."""
-        while marks := self._marks:
-            mark = marks.pop(0)
-            await self.lane.host.apply(self, mark)
-            if len(marks) == MARKS_WAITING - 1 and self.transport is not None:
-                self.transport.resume_reading()
-        self._marks = None
+        try:
+            while marks := self._marks:
+                mark = marks.pop(0)
+                await self.lane.host.apply(self, mark)
+                if len(marks) == MARKS_WAITING - 1 and self.transport is not None:
+                    self.transport.resume_reading()
+        except Exception:
+            log.exception("mark_failed", connection=self.session.connection)
+            self.fail("internal", "something went wrong on our side", CloseCode.INTERNAL)
+            if self.transport is not None:
+                self.transport.resume_reading()  # for the answer to the close
+        finally:
+            self._marks = None
 
     def settled(self) -> None:
         """Wait for the next deadline, or say goodbye."""
@@ -252,6 +259,7 @@ class LaneConnection(Connection, asyncio.Protocol):
         if self._leaving:
             return
         self._leaving = True
+        self._allowed_at = 0  # a whole allowance for what is on its way
         self.write(self.farewell())
         self.flush()
         self.lane.wheel.cancel(self)  # what stands is the session's

@@ -9,7 +9,7 @@ from hub.gateway.encoding import as_text_frame
 from hub.gateway.lane import Lane, LaneConnection
 from hub.gateway.metrics import Kind
 from hub.gateway.news import News
-from hub.gateway.rfc6455 import Binary, Closed, Event, Failed, FrameReader, Ping, Text, close_frame, pong_frame
+from hub.gateway.rfc6455 import Binary, Closed, Event, Failed, FrameReader, Ping, Pong, Text, close_frame, pong_frame
 
 MAX_MESSAGE = 64 * 1024
 """Bytes at which reading stops; the session refuses frames beyond 32 KiB itself, with an `error` frame."""
@@ -56,6 +56,9 @@ class LaneWebSocket(LaneConnection):
                 if isinstance(event, Closed | Failed):
                     transport.close()  # the closing handshake is complete, or never will be
                     return
+                if not self.allow(1):
+                    self.cut(self.reason())  # it does not listen, and reading on costs
+                    return
             else:
                 self._handle(event)
 
@@ -74,12 +77,13 @@ class LaneWebSocket(LaneConnection):
                     self.write(pong_frame(payload))
                 else:
                     self.fail("rate_limited", "too many pings", CloseCode.RATE_LIMITED)
+            case Pong():  # means nothing (section 5.5.3), but costs
+                if not self.allow(1):
+                    self.fail("rate_limited", "too many pongs", CloseCode.RATE_LIMITED)
             case Closed(code):
                 self._answer_close(code)
             case Failed(code, reason):
                 self._fail_connection(code, reason)
-            case _:  # an unsolicited pong means nothing (section 5.5.3)
-                pass
 
     def _fail_connection(self, code: int, reason: str) -> None:
         """Say why, and read no more of it (RFC 6455, section 7.1.7).

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
+
 from hub.core.cursor import Cursor
 from hub.core.model import Changes, InboxKey
 from hub.gateway.connection import Connection
@@ -11,6 +13,8 @@ from hub.gateway.metrics import GatewayMetrics
 from hub.gateway.registry import Registry
 from hub.gateway.tasks import Tasks
 from hub.service import Hub
+
+log = structlog.get_logger(__name__)
 
 BATCH = 200
 """Inboxes read at once. One read costs about as much as forty more in it (docs/benchmarks/gateway.md)."""
@@ -76,7 +80,16 @@ class Reads:
             self._start()
             for wish, changes in zip(wishes, answers, strict=True):
                 for connection in batch[wish]:
-                    if changes is None:
-                        connection.resume_failed()
-                    else:
-                        connection.resumed(changes)
+                    _answer(connection, changes)
+
+
+def _answer(connection: Connection, changes: Changes | None) -> None:
+    """Pass an answer on; the batch goes on whatever comes of it, or the rest would wait for ever."""
+    try:
+        if changes is None:
+            connection.resume_failed()
+        else:
+            connection.resumed(changes)
+    except Exception:
+        log.exception("resume_failed", connection=connection.session.connection)
+        connection.cut("internal")

@@ -31,8 +31,10 @@ class Upgrade(asyncio.Protocol):
     Apps that read and write messages through ASGI run on other servers, and on uvicorn as it comes.
     """
 
-    def __init__(self, transport: asyncio.Transport, scope: MutableMapping[str, Any], target: bytes) -> None:
-        """`scope` is that of the HTTP request, `target` what it asked for."""
+    def __init__(
+        self, transport: asyncio.Transport, scope: MutableMapping[str, Any], target: bytes, early: bytes
+    ) -> None:
+        """`scope` is that of the HTTP request, `target` what it asked for, `early` what came right behind it."""
         path, _, query = target.partition(b"?")
         root: str = scope["root_path"]
         self.scope: dict[str, Any] = {
@@ -52,7 +54,7 @@ class Upgrade(asyncio.Protocol):
         self._connected = True
         self._start: Message | None = None
         """The head of a refusal, until its body is there."""
-        self._early = b""
+        self._early = early
 
     async def run(self, app: ASGIApp) -> None:
         """Call the app; what it leaves open is closed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 from starlette.responses import Response
@@ -12,15 +13,25 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from hub.core import wire
 from hub.core.errors import Forbidden, InvalidRequest, RequestError, Unauthenticated
 from hub.core.frames import CloseCode
+from hub.core.model import Attention
 from hub.gateway.connection import Connection
 from hub.gateway.detaching import detach_of
 from hub.gateway.gateway import Gateway
 from hub.gateway.queued import QueuedConnection
 from hub.gateway.requests import attention_of, by_header, origin_of
 from hub.http.queries import read_query
+from hub.ports import Identity
 
 FAREWELL_SECONDS = 1.0
 """How long a close frame may wait behind what a slow client does not read."""
+
+
+class _Greeting(NamedTuple):
+    """A connect by the handshake's headers and query."""
+
+    identity: Identity
+    cursor: str | None
+    attention: Attention
 
 
 async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
@@ -36,16 +47,18 @@ async def serve_websocket(gateway: Gateway, socket: WebSocket) -> None:
         return
     detach = detach_of(socket)
     await socket.accept()
-    known, origin = "authorization" in socket.headers, origin_of(socket)
+    greeting, origin = _read_greeting(gateway, socket), origin_of(socket)
+    known = isinstance(greeting, _Greeting)  # who only claims to be somebody is a stranger
     if detach is not None:
         lane = gateway.open_websocket(known=known, origin=origin)
         if detach(lane):
-            _greet(gateway, socket, lane)
-            return
-        gateway.disconnect(lane)
+            _greet(lane, greeting)
+        else:
+            gateway.disconnect(lane)  # the client has gone
+        return
     connection = gateway.open(known=known, origin=origin)
     try:
-        _greet(gateway, socket, connection)
+        _greet(connection, greeting)
         await _pump(gateway, socket, connection)
     finally:
         gateway.disconnect(connection)
@@ -66,17 +79,26 @@ async def _deny(socket: WebSocket, error: RequestError) -> None:
         await socket.close()  # the server makes it a 403; the client only sees that it failed
 
 
-def _greet(gateway: Gateway, socket: WebSocket, connection: Connection) -> None:
-    """Connect at once who brings a token in the handshake; everybody else has to send `connect`."""
+def _read_greeting(gateway: Gateway, socket: WebSocket) -> _Greeting | RequestError | None:
+    """Read what a token in the handshake amounts to; None if there is none."""
     if "authorization" not in socket.headers:
-        return
+        return None
     try:
         query = read_query(socket, ("cursor", "state"))
-        connection.connect(by_header(gateway, socket), cursor=query.get("cursor"), attention=attention_of(query))
-    except (Unauthenticated, Forbidden) as error:
-        connection.refused(error.detail)
-    except InvalidRequest as error:
-        connection.fail("invalid_request", error.detail, CloseCode.BAD_FRAME)
+        return _Greeting(by_header(gateway, socket), query.get("cursor"), attention_of(query))
+    except (Unauthenticated, Forbidden, InvalidRequest) as error:
+        return error
+
+
+def _greet(connection: Connection, greeting: _Greeting | RequestError | None) -> None:
+    """Connect at once who brings a token in the handshake; everybody else has to send `connect`."""
+    match greeting:
+        case _Greeting(identity, cursor, attention):
+            connection.connect(identity, cursor=cursor, attention=attention)
+        case InvalidRequest():
+            connection.fail("invalid_request", greeting.detail, CloseCode.BAD_FRAME)
+        case RequestError():
+            connection.refused(greeting.detail)
 
 
 async def _pump(gateway: Gateway, socket: WebSocket, connection: QueuedConnection) -> None:

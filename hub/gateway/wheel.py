@@ -6,8 +6,12 @@ import asyncio
 import heapq
 from typing import Protocol
 
+import structlog
+
 SLOT_MS = 50
 """Milliseconds that a deadline may be late; those that fall into the same slot cost one timer together."""
+
+log = structlog.get_logger(__name__)
 
 
 class Timed(Protocol):
@@ -16,7 +20,7 @@ class Timed(Protocol):
     slot: int
 
     def due(self) -> None:
-        """Do what is due. Must not raise; may schedule anew."""
+        """Do what is due; may schedule anew. What it raises is logged."""
         ...
 
 
@@ -89,6 +93,13 @@ class Wheel:
                 timed.slot = 0
             for timed in waiting:
                 if not timed.slot:  # else one before it has put it off
-                    timed.due()
+                    _call(timed)
         if self._order:
             self._arm()
+
+
+def _call(timed: Timed) -> None:
+    try:
+        timed.due()
+    except Exception:  # the rest of the slot would wait for ever
+        log.exception("timer_failed")

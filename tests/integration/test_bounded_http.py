@@ -100,6 +100,29 @@ async def test_a_head_that_does_not_end_ends_the_connection(begun: bytes) -> Non
         await exchange(port, [begun])  # returns, because the server hangs up
 
 
+async def test_an_empty_line_after_the_answer_does_not_hold_the_connection() -> None:
+    """uvicorn ends its wait for the next request with any byte, also with those that begin none."""
+    async with serving(Impatient) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(PATIENCE):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n0")
+            writer.write(b"\r\n")
+            await reader.read()  # returns, because the server hangs up
+        writer.close()
+
+
+async def test_what_is_left_of_a_refused_body_does_not_hold_the_connection() -> None:
+    async with serving(Impatient) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(PATIENCE):
+            writer.write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+            await reader.readuntil(b"Not Found")
+            writer.write(b"a")
+            await reader.read()  # returns, because the server hangs up
+        writer.close()
+
+
 async def test_websockets_are_not_waited_for() -> None:
     async with serving(Impatient) as port, connect(f"ws://127.0.0.1:{port}/ws", proxy=None) as socket:
         assert await socket.recv() == "hello"

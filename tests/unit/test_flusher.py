@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from structlog.testing import capture_logs
+
 from hub.gateway.flusher import Flusher
 
 
@@ -17,6 +19,9 @@ class Writer:
     def flush(self) -> None:
         self._log.append(self._name)
         self.flushed.set()
+
+    def fail(self) -> None:
+        raise RuntimeError(self._name)
 
 
 async def test_idle_means_with_the_loops_next_round() -> None:
@@ -43,3 +48,16 @@ async def test_under_load_a_flush_waits_for_the_window() -> None:
     async with asyncio.timeout(5):
         await third.flushed.wait()
     assert log == ["first", "second", "third"]
+
+
+async def test_one_that_fails_does_not_keep_the_others_from_writing() -> None:
+    log: list[str] = []
+    flusher = Flusher(asyncio.get_running_loop(), window=0)
+    first, broken, last = (Writer(flusher, log, name) for name in ("first", "broken", "last"))
+    broken.flush = broken.fail  # type: ignore[method-assign]  # a bug
+    with capture_logs() as logs:
+        for writer in (first, broken, last):
+            flusher.ask(writer)
+        await asyncio.sleep(0)
+    assert log == ["first", "last"]
+    assert [entry["event"] for entry in logs] == ["flush_failed"]

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from hub.gateway.wheel import SLOT_MS, Wheel
 
@@ -115,6 +116,24 @@ def test_closing_forgets_everybody() -> None:
     loop.turn_to(1_010_000)
     assert sleeper.woken == []
     assert sleeper.slot == 0
+
+
+def test_one_that_fails_does_not_stop_the_wheel() -> None:
+    loop, wheel = make()
+    sleepers = [Sleeper(loop) for _ in range(3)]
+    for sleeper in sleepers:
+        sleeper.then = _fail
+        wheel.schedule(sleeper, 1_000_100)
+    last = Sleeper(loop)
+    wheel.schedule(last, 1_005_000)
+    with capture_logs() as logs:
+        loop.turn_to(1_010_000)
+    assert [len(sleeper.woken) for sleeper in [*sleepers, last]] == [1, 1, 1, 1]
+    assert [entry["event"] for entry in logs] == ["timer_failed"] * 3
+
+
+def _fail() -> None:
+    raise RuntimeError("a bug")
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3_000), st.booleans()), max_size=60))
