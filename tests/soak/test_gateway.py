@@ -19,7 +19,7 @@ from tests.support.valkey import valkey_server
 async def test_churn(postgres_url: str, flushed_redis_url: str) -> None:
     settings = {"BELLWIRE_ADMISSION_RATE": "0"}  # as fast as it goes
     async with open_cluster(postgres_url, flushed_redis_url, nodes=1, settings=settings) as cluster:
-        await churn(cluster, flushed_redis_url, warm_up=5_000, connects=100_000)
+        await churn(cluster, flushed_redis_url, warm_up=20_000, connects=100_000)
 
 
 async def test_bad_clients_disturb_nobody(postgres_url: str, flushed_redis_url: str) -> None:

@@ -19,9 +19,9 @@ AT_ONCE = 50
 USERS = 500
 POOLS = 32
 """Descriptors that come and go with the pools of connections to PostgreSQL and Redis, and the test's own REST calls."""
-MORE_OBJECTS, MORE_MEMORY = 1_500, 0.05
+MORE_OBJECTS, MORE_MEMORY = 3_000, 0.05
 """Allowed: objects that the garbage collector knows (caches fill up), and a fraction of the memory. Of 2,000
-connections, one leaked object each would be too many; of 100,000, one in sixty."""
+connections, two leaked objects each would be too many; of 100,000, one in thirty."""
 
 
 @dataclass(frozen=True, slots=True)
