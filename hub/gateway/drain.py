@@ -6,8 +6,12 @@ import asyncio
 import random
 from collections.abc import Sequence
 
+import structlog
+
 from hub.gateway.connection import Connection
 from hub.gateway.limits import Limits
+
+log = structlog.get_logger(__name__)
 
 STEP = 0.05
 """Seconds between two groups of goodbyes."""
@@ -42,4 +46,7 @@ class Drain:
             if start:
                 await asyncio.sleep(STEP)
             for connection in connections[start : start + group]:
-                connection.drain(random.randrange(beyond))  # noqa: S311 - not for secrecy
+                try:
+                    connection.drain(random.randrange(beyond))  # noqa: S311 - not for secrecy
+                except Exception:  # the others are to hear of it all the same
+                    log.exception("goodbye_failed")

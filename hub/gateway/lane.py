@@ -147,13 +147,6 @@ class LaneConnection(Connection, asyncio.Protocol):
             if self._waiting + self.unread > self.lane.limits.outbox_bytes:
                 self.cut("too_slow")
 
-    def write_now(self, data: bytes) -> None:
-        """Write bytes at once, unless something waits before them: for callers that have joined what there is."""
-        if self._pending is None and not self._paused and self.transport is not None:
-            self.transport.write(data)
-        else:
-            self.write(data)
-
     def mark(self, mark: Mark) -> None:
         """Apply marks in a task while there are any; hold the client back while there are many."""
         if self._marks is not None:

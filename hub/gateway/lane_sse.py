@@ -24,7 +24,10 @@ class LaneStream(LaneConnection):
         """See `Connection.hear`."""
         if not self.session.step(news.epoch, news.before, news.version):
             return False
-        self.write_now(news.event_stream())
+        if self._pending is None and not self._paused and self.transport is not None:
+            self.transport.write(news.event_stream())  # nothing waits before it, and it is joined already
+        else:
+            self.write(news.event_stream())
         return True
 
     def farewell(self) -> bytes:

@@ -38,7 +38,10 @@ class LaneWebSocket(LaneConnection):
         """See `Connection.hear`."""
         if not self.session.step(news.epoch, news.before, news.version):
             return False
-        self.write_now(news.websocket())
+        if self._pending is None and not self._paused and self.transport is not None:
+            self.transport.write(news.websocket())  # nothing waits before it, and it is joined already
+        else:
+            self.write(news.websocket())
         return True
 
     def farewell(self) -> bytes:

@@ -16,7 +16,9 @@ from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
 from hub.gateway import lane as lane_module
 from hub.gateway.lane import MARKS_WAITING, LaneConnection
+from hub.gateway.lane_websocket import LaneWebSocket
 from hub.gateway.limits import Limits
+from hub.gateway.news import News
 from tests.support.listener import PATIENCE
 from tests.support.live import ADA, GRACE, Node, Socket, open_node, settled
 
@@ -75,22 +77,22 @@ async def test_a_connection_costs_no_task(node: Node) -> None:
 
 
 async def test_what_comes_together_is_written_together(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    writes: list[bytes] = []
-    write_now = LaneConnection.write_now
+    writes: list[int] = []
+    hear = LaneWebSocket.hear
 
-    def seen(connection: LaneConnection, data: bytes) -> None:
-        writes.append(data)
-        write_now(connection, data)
+    def seen(connection: LaneWebSocket, news: News) -> bool:
+        writes.append(len(news.outs))
+        return hear(connection, news)
 
     async with await node.ready() as client:
         version = int(client.ready["cursor"].split(".")[1])
         epoch = client.ready["cursor"].split(".")[0]
-        monkeypatch.setattr(LaneConnection, "write_now", seen)
+        monkeypatch.setattr(LaneWebSocket, "hear", seen)
         for number in range(1, 11):
             frame = json.dumps({"type": "item", "number": number}).encode()
             node.gateway.on_change(ADA, LiveChange(epoch, version + number, "item", frame))
         assert [(await client.expect("item"))["number"] for _ in range(10)] == list(range(1, 11))
-    assert len(writes) == 1
+    assert writes == [10], "one write"
 
 
 async def test_a_client_that_does_not_read_is_cut_past_its_budget(sqlite_url: str) -> None:
