@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -122,17 +121,9 @@ _APPEAR_AT_ONCE = (
 )
 
 
-def _defaults(column: sa.Column[Any]) -> bool:
-    """Tell whether a column is left to the database."""
-    return column.server_default is not None
-
-
+_CONTENT = [column.name for column in notifications.c if column.server_default is None]
 _ALL_AT_ONCE = _APPEAR_AT_ONCE.add_cte(
-    sa.insert(notifications)
-    .values(
-        {column.name: sa.bindparam(f"content_{column.name}") for column in notifications.c if not _defaults(column)}
-    )
-    .cte("content")
+    sa.insert(notifications).values({name: sa.bindparam(f"content_{name}") for name in _CONTENT}).cte("content")
 )
 
 
