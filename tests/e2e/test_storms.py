@@ -15,7 +15,8 @@ from tests.support.valkey import valkey_server
 
 
 async def test_who_comes_and_goes_leaves_nothing_behind(postgres_url: str, flushed_redis_url: str) -> None:
-    async with open_cluster(postgres_url, flushed_redis_url, nodes=1) as cluster:
+    settings = {"BELLWIRE_ADMISSION_RATE": "0"}  # as fast as it goes
+    async with open_cluster(postgres_url, flushed_redis_url, nodes=1, settings=settings) as cluster:
         await churn(cluster, flushed_redis_url, warm_up=1_000, connects=2_000)
 
 
