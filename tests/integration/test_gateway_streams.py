@@ -37,13 +37,16 @@ class Stream:
     def __init__(self, events: AsyncIterator[httpx2.ServerSentEvent]) -> None:
         self._events = events
 
-    async def next(self) -> httpx2.ServerSentEvent:
+    async def next(self, *, pings: bool = False) -> httpx2.ServerSentEvent:
+        """Return the next event; pings count only if asked for, since the first comes at random."""
         async with asyncio.timeout(PATIENCE):
-            return await anext(self._events)
+            while (event := await anext(self._events)).event == "ping" and not pings:
+                pass
+        return event
 
     async def expect(self, kind: str) -> dict[str, Any]:
         """Return the next event's object; the event has to have its name."""
-        event = await self.next()
+        event = await self.next(pings=kind == "ping")
         data: dict[str, Any] = json.loads(event.data)
         assert event.event == data["type"] == kind
         return data

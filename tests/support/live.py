@@ -169,27 +169,28 @@ class Socket:
     async def send(self, *frames: object) -> None:
         await self.connection.send("\n".join(json.dumps(frame) for frame in frames))
 
-    async def next(self) -> dict[str, Any]:
-        if not self._frames:
-            async with asyncio.timeout(PATIENCE):
-                message = await self.connection.recv()
-            assert isinstance(message, str)
-            self._frames = [json.loads(line) for line in message.split("\n")]
-        return self._frames.pop(0)
+    async def next(self, *, pings: bool = False) -> dict[str, Any]:
+        """Return the next frame; pings count only if asked for, since the first comes at random."""
+        while True:
+            if not self._frames:
+                async with asyncio.timeout(PATIENCE):
+                    message = await self.connection.recv()
+                assert isinstance(message, str)
+                self._frames = [json.loads(line) for line in message.split("\n")]
+            frame = self._frames.pop(0)
+            if pings or frame["type"] != "ping":
+                return frame
 
     async def expect(self, kind: str) -> dict[str, Any]:
         """Return the next frame, which must be of this type; pings do not count."""
-        frame = await self.next()
-        while frame["type"] == "ping" and kind != "ping":
-            frame = await self.next()
+        frame = await self.next(pings=kind == "ping")
         assert frame["type"] == kind, frame
         return frame
 
     async def closed(self) -> int:
-        """Wait for the close and return its code; nothing may come before it."""
+        """Wait for the close and return its code; nothing but a ping may come before it."""
         with pytest.raises(websockets.ConnectionClosed) as end:
-            async with asyncio.timeout(PATIENCE):
-                await self.connection.recv()
+            raise AssertionError(await self.next())
         assert end.value.rcvd is not None
         return end.value.rcvd.code
 
