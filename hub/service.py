@@ -229,11 +229,6 @@ class Hub:
         """Read what clients with these cursors missed, without a cursor only the head; see `InboxStore.catch_up`."""
         return await self._inbox.catch_up(wanted, RESUME_LIMIT)
 
-    async def resume(self, key: InboxKey, after: Cursor | None) -> Changes:
-        """Read what one client with this cursor missed; `catch_up` does it for many at the price of a few."""
-        [changes] = await self.catch_up([(key, after)])
-        return changes
-
     async def versions(self, keys: Sequence[InboxKey]) -> Mapping[InboxKey, Cursor]:
         """Read where many inboxes are, in one query."""
         return await self._inbox.versions(keys)

@@ -11,7 +11,7 @@ import structlog
 
 WINDOW = 0.004
 """Seconds between two flushes. One `send` costs about 8 µs of system time, whatever its size up to some kB: ten
-messages joined go out six times as fast as one by one (docs/benchmarks/gateway.md)."""
+messages joined go out eight times as fast as one by one (docs/benchmarks/gateway.md)."""
 
 log = structlog.get_logger(__name__)
 

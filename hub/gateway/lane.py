@@ -1,6 +1,6 @@
 """The fast lane: connections as bare protocols on the transport, without a task, a queue or a timer each.
 
-Measured beside the portable path in docs/benchmarks/gateway.md. What all of a node's connections share is in `Lane`.
+What it costs is in docs/gateway.md. What all of a node's connections share is in `Lane`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from hub.service import Hub
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-"""Inboxes read at once. One read costs about as much as forty more in it (docs/benchmarks/gateway.md)."""
+"""Inboxes read at once: the round trips are shared by many, and the loop is not held up for long."""
 
 AT_ONCE = 2
 """Batches under way at the same time: one that waits for the bus or the database does not hold up the others."""

@@ -1,7 +1,7 @@
 """The ASGI side of a WebSocket's opening handshake, up to where the connection is taken out of its task.
 
 uvicorn's own protocol parses the request a second time, and sets up a queue, a parser and timers for what is over at
-once; that was half of what a connect costs (docs/benchmarks/gateway.md).
+once.
 """
 
 from __future__ import annotations
