@@ -25,6 +25,8 @@ PATIENCE = 60.0
 _KEYRING = Keyring.from_settings(Settings(), API_KEY, JWT_SECRET)
 _LOOK_AGAIN = 0.05
 """Seconds between two looks at what announces nothing."""
+_LAST_WORDS = 4000
+"""Characters of a node's output that go with a failure."""
 _TOKEN_TTL = 6 * 3_600_000
 
 
@@ -121,6 +123,10 @@ async def open_cluster(
     try:
         await asyncio.gather(*(asyncio.to_thread(node.start) for node in cluster.nodes))
         yield cluster
+    except BaseException as error:
+        for node in cluster.nodes:
+            error.add_note(f"{node.url} said at the end:\n{node.output[-_LAST_WORDS:]}")
+        raise
     finally:
         await cluster.http.aclose()
         await asyncio.gather(*(asyncio.to_thread(node.stop) for node in cluster.nodes))

@@ -18,14 +18,15 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One look; `objects` are those that Python's garbage collector tracks, after a collection."""
+    """One look."""
 
     rss: int
     """Bytes."""
     descriptors: int
     tasks: dict[str, int]
     """By what they run."""
-    objects: int
+    objects: dict[str, int]
+    """Those that Python's garbage collector tracks, after a collection, by type."""
 
 
 def usage_of(process: BellwireProcess) -> Usage:
