@@ -39,23 +39,23 @@ class Upkeep(Protocol):
 class Scheduler:
     """Rounds for loops; each returns the milliseconds until it is wanted again."""
 
-    def __init__(self, hub: Upkeep, clock: Clock) -> None:
-        self._hub = hub
+    def __init__(self, upkeep: Upkeep, clock: Clock) -> None:
+        self._upkeep = upkeep
         self._clock = clock
 
     async def timers(self) -> int:
         """Release, expire and wake what is due."""
-        if await self._hub.apply_timers():
+        if await self._upkeep.apply_timers():
             return 0
-        due = await self._hub.next_timer()
+        due = await self._upkeep.next_timer()
         # A due timer that was not applied is in another process's hands.
         return TICK if due is None or due <= self._clock.now() else min(TICK, due - self._clock.now())
 
     async def leftovers(self) -> int:
         """Make up for publishers that crashed between commit and telling."""
-        return 0 if await self._hub.republish_leftovers() else LEFTOVERS
+        return 0 if await self._upkeep.republish_leftovers() else LEFTOVERS
 
     async def housekeeping(self) -> int:
         """Drop what has served its time."""
-        await self._hub.forget_expired()
+        await self._upkeep.forget_expired()
         return HOUSEKEEPING

@@ -66,7 +66,7 @@ class Worker:
             queue, dispatcher, self._settler, clock, more=self.nudge, concurrency=concurrency, lease=lease
         )
         rescuer = Rescuer(queue, clock, rescued=self.nudge)
-        scheduler = Scheduler(hub, clock)
+        scheduler = Scheduler(hub.upkeep, clock)
         self._deliveries = Loop("deliveries", self._fill, wait=wait, random=random)
         self._timers = Loop("timers", scheduler.timers, wait=wait, random=random)
         self._leases = Loop("leases", self._pool.renew, wait=wait, random=random)

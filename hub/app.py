@@ -30,7 +30,7 @@ from hub.http.origins import Origins
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Presence
 from hub.revoked import RevokedTokens, RevokingAuthenticator
-from hub.service import Hub
+from hub.service import Hub, Upkeep
 from hub.settings import Settings
 from hub.store.clock import DatabaseClock
 from hub.store.deliveries import SqlDeliveryQueue
@@ -172,7 +172,7 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
         if background is not None:
             listeners.append(await stack.enter_async_context(background(parts, mailbox)))
         stack.push_async_callback(gateway.close)
-        stack.push_async_callback(_cancelled, asyncio.create_task(_sweep(parts.hub), name="sweep"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(_sweep(parts.hub.upkeep), name="sweep"))
         stack.push_async_callback(_cancelled, asyncio.create_task(parts.revoked.keep(), name="revocations"))
         app = Starlette(
             routes=[
@@ -228,12 +228,12 @@ def _middleware(settings: Settings) -> list[Middleware]:
     ]
 
 
-async def _sweep(hub: Hub) -> None:
+async def _sweep(upkeep: Upkeep) -> None:
     """Make up for what crashed publishers left untold, for as long as the process lives."""
     away = False
     while True:
         try:
-            while await hub.republish_leftovers():
+            while await upkeep.republish_leftovers():
                 pass
             away = False
         except StoreUnavailable:

@@ -144,12 +144,12 @@ class Demo:
             isinstance(recipient, str) and recipient in _USERS for recipient in recipients
         ):
             raise InvalidRequest(f"the demo publishes to {' and '.join(sorted(_USERS))} only", pointer="$.recipients")
-        outcome = await self._hub.publish(DEFAULT_TENANT, body, None)
+        outcome = await self._hub.notifications.publish(DEFAULT_TENANT, body, None)
         return published(request, outcome, "/demo/notifications")
 
     async def show(self, request: Request) -> Response:
         """Tell what became of a notification that went to the demo's users and to nobody else."""
-        notification = await self._hub.notification(DEFAULT_TENANT, id_of(request))
+        notification = await self._hub.notifications.status(DEFAULT_TENANT, id_of(request))
         reached = {recipient.user for recipient in notification.recipients}
         reached.update(delivery.recipient for delivery in notification.deliveries)
         if not reached <= _USERS:
@@ -169,12 +169,12 @@ class Demo:
 
     async def _sign_in(self, demo: DemoUser) -> DemoSessionUser:
         try:
-            known = (await self._hub.contact(DEFAULT_TENANT, demo.user)).email is not None
+            known = (await self._hub.users.contact(DEFAULT_TENANT, demo.user)).email is not None
         except NotFound:
             known = False
         if not known:
             contact = wire.ContactIn(email=demo.email, name=demo.name)
-            await self._hub.put_contact(DEFAULT_TENANT, demo.user, contact)
+            await self._hub.users.put_contact(DEFAULT_TENANT, demo.user, contact)
         key = InboxKey(DEFAULT_TENANT, demo.user)
         token = self._keyring.issue(key, self._hub.clock.now(), TOKEN_LIFETIME)
         return DemoSessionUser(demo.user, demo.name, demo.email, token)

@@ -53,24 +53,24 @@ class Inbox:
     async def page(self, request: Request) -> Response:
         """List a page, newest first."""
         key = self._guard.require_user(request)
-        return json_response(await self._hub.page(key, inbox_query(request)))
+        return json_response(await self._hub.inbox.page(key, inbox_query(request)))
 
     async def count(self, request: Request) -> Response:
         """Show the badge."""
         key = self._guard.require_user(request)
         read_query(request, ())
-        return json_response(await self._hub.count(key))
+        return json_response(await self._hub.inbox.count(key))
 
     async def show(self, request: Request) -> Response:
         """Show one item."""
         key = self._guard.require_user(request)
-        return json_response(await self._hub.item(key, id_of(request)))
+        return json_response(await self._hub.inbox.item(key, id_of(request)))
 
     async def patch(self, request: Request) -> Response:
         """Change one item."""
         key = self._guard.require_user(request)
         patch = await read_json(request, _PATCH)
-        return json_response(await self._hub.patch_item(key, id_of(request), patch))
+        return json_response(await self._hub.inbox.patch_item(key, id_of(request), patch))
 
     def _marking(self, action: MarkAction) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint that applies `action` to many items."""
@@ -80,7 +80,7 @@ class Inbox:
             body = await read_json(request, _MARK)
             selection = selection_of(body.ids, all_=body.all, through=body.through)
             until = None if body.until is None else parse_rfc3339(body.until, "$.until")
-            return json_response((await self._hub.mark(key, action, selection, until)).out)
+            return json_response((await self._hub.inbox.mark(key, action, selection, until)).out)
 
         return mark
 

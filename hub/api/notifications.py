@@ -41,12 +41,12 @@ class Notifications:
         tenant = self._guard.require_publisher(request)
         key = _idempotency_key(request)
         body = await read_json(request, PUBLISH, limit=MAX_PUBLISH)
-        return published(request, await self._hub.publish(tenant, body, key), "/v1/notifications")
+        return published(request, await self._hub.notifications.publish(tenant, body, key), "/v1/notifications")
 
     async def show(self, request: Request) -> Response:
         """Tell what became of a notification."""
         tenant = self._guard.require_publisher(request)
-        return json_response(await self._hub.notification(tenant, id_of(request)))
+        return json_response(await self._hub.notifications.status(tenant, id_of(request)))
 
 
 def published(request: Request, outcome: PublishOutcome, collection: str) -> Response:

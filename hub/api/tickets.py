@@ -25,4 +25,4 @@ class Tickets:
     async def issue(self, request: Request) -> Response:
         """Exchange a user's token for a ticket. The request has no body; one that is sent is not read."""
         identity = self._guard.identity(request)
-        return json_response(await self._hub.issue_ticket(identity), status=201)
+        return json_response(await self._hub.access.issue_ticket(identity), status=201)

@@ -30,4 +30,4 @@ class Tokens:
     async def revoke(self, request: Request) -> Response:
         """Refuse the tokens that a user, or everybody, holds now."""
         tenant = self._guard.require_publisher(request)
-        return json_response(await self._hub.revoke_tokens(tenant, await read_json(request, _REVOKE)))
+        return json_response(await self._hub.access.revoke_tokens(tenant, await read_json(request, _REVOKE)))

@@ -43,25 +43,25 @@ class Users:
     async def put(self, request: Request) -> Response:
         """Store a contact whole."""
         tenant = self._guard.require_publisher(request)
-        contact, new = await self._hub.put_contact(tenant, user_of(request), await read_json(request, _CONTACT))
+        contact, new = await self._hub.users.put_contact(tenant, user_of(request), await read_json(request, _CONTACT))
         return json_response(contact, status=201 if new else 200)
 
     async def show(self, request: Request) -> Response:
         """Show a contact and its devices."""
         tenant = self._guard.require_publisher(request)
-        return json_response(await self._hub.contact(tenant, user_of(request)))
+        return json_response(await self._hub.users.contact(tenant, user_of(request)))
 
     async def add_device(self, request: Request) -> Response:
         """Store a device; the same token again keeps its id, so repeating it is safe."""
         key = self._guard.require_publisher_or_self(request, user_of(request))
-        device = await self._hub.add_device(key.tenant, key.user, await read_json(request, _DEVICE))
+        device = await self._hub.users.add_device(key.tenant, key.user, await read_json(request, _DEVICE))
         return json_response(device, status=201)
 
     async def devices(self, request: Request) -> Response:
         """List devices, oldest first."""
         key = self._guard.require_publisher_or_self(request, user_of(request))
         try:
-            devices = (await self._hub.contact(key.tenant, key.user)).devices
+            devices = (await self._hub.users.contact(key.tenant, key.user)).devices
         except NotFound:
             devices = []  # nobody has told us of this user, so they have none
         return json_response(wire.DevicesOut(data=devices))
@@ -69,17 +69,17 @@ class Users:
     async def remove_device(self, request: Request) -> Response:
         """Forget a device, as at a sign-out."""
         key = self._guard.require_publisher_or_self(request, user_of(request))
-        await self._hub.remove_device(key.tenant, key.user, id_of(request))
+        await self._hub.users.remove_device(key.tenant, key.user, id_of(request))
         return no_content()
 
     async def presence(self, request: Request) -> Response:
         """Tell whether the user is connected and looking."""
         tenant = self._guard.require_publisher(request)
-        return json_response(await self._hub.presence(InboxKey(tenant, user_of(request))))
+        return json_response(await self._hub.users.presence(InboxKey(tenant, user_of(request))))
 
     async def disconnect(self, request: Request) -> Response:
         """Close the user's connections; 202, as the other nodes do it in their own time."""
         tenant = self._guard.require_publisher(request)
         key = InboxKey(tenant, user_of(request))
         wanted = await read_json_or(wire.DisconnectIn(), request, _DISCONNECT)
-        return json_response(await self._hub.disconnect(key, wanted), status=202)
+        return json_response(await self._hub.access.disconnect(key, wanted), status=202)

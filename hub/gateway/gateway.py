@@ -326,7 +326,7 @@ class Gateway:
         if key is None:
             return
         try:
-            acknowledged = await self.hub.mark(key, mark.action, mark.selection, mark.until)
+            acknowledged = await self.hub.inbox.mark(key, mark.action, mark.selection, mark.until)
         except RequestError as error:
             connection.mark_refused(mark, error.slug.replace("-", "_"), error.detail)
         except DataError:

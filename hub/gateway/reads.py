@@ -73,7 +73,7 @@ class Reads:
         answers: Sequence[Changes | None] = [None] * len(wishes)
         try:
             await self._registry.subscribe([key for key, _ in wishes])
-            answers = await self._hub.catch_up(wishes)
+            answers = await self._hub.inbox.catch_up(wishes)
             await self._registry.unsubscribe()  # who has left while the bus was asked
         finally:
             self._running -= 1

@@ -55,7 +55,7 @@ class Reconciler:
         """
         keys = self._registry.keys()
         for start in range(0, len(keys), self._limits.reconcile_batch):
-            versions = await self._hub.versions(keys[start : start + self._limits.reconcile_batch])
+            versions = await self._hub.inbox.versions(keys[start : start + self._limits.reconcile_batch])
             for key, cursor in versions.items():
                 self._on_change(key, LiveChange(cursor.epoch, cursor.version, "change"))
         self._metrics.reconciles += 1

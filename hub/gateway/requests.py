@@ -33,7 +33,7 @@ async def by_header_or_ticket(gateway: Gateway, request: HTTPConnection, query: 
     """
     if "ticket" not in query or "authorization" in request.headers:
         return by_header(gateway, request)
-    return gateway.by_session_clock(await gateway.hub.redeem_ticket(query["ticket"]))
+    return gateway.by_session_clock(await gateway.hub.access.redeem_ticket(query["ticket"]))
 
 
 def attention_of(query: Mapping[str, str]) -> Attention:

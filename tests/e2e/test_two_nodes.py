@@ -283,7 +283,7 @@ async def test_what_crashed_before_it_was_told_is_told_by_another(cluster: Clust
             clock=clock,
             revoked=RevokedTokens(SqlRevocations(database), clock),
         )
-        outcome = await mute.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
+        outcome = await mute.notifications.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
         await database.close()
         notification = msgspec.json.decode(outcome.body)["id"]
         await ada.until(lambda: notification in ada.client.items)

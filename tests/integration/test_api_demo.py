@@ -90,7 +90,7 @@ async def test_publishing_and_what_became_of_it(client: httpx2.AsyncClient, api:
     assert answer.headers["location"] == f"/demo/notifications/{answer.json()['id']}"
     shown = (await client.get(answer.headers["location"])).json()
     assert [delivery["state"] for delivery in shown["deliveries"]] == ["queued", "queued"]
-    assert (await api.hub.count(InboxKey("default", "ada"))).unread_count == 1
+    assert (await api.hub.inbox.count(InboxKey("default", "ada"))).unread_count == 1
 
 
 @pytest.mark.parametrize(

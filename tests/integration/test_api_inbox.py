@@ -300,9 +300,9 @@ async def test_a_ticket_lets_its_user_in_once(client: httpx2.AsyncClient, api: A
     out = answer.json()
     assert out["expires_at"] == rfc3339(api.clock.now() + 30_000)
     token = client.headers["authorization"].removeprefix("Bearer ")
-    assert await api.hub.redeem_ticket(out["ticket"]) == api.keyring.user(token, api.clock.now())
+    assert await api.hub.access.redeem_ticket(out["ticket"]) == api.keyring.user(token, api.clock.now())
     with pytest.raises(Unauthenticated):
-        await api.hub.redeem_ticket(out["ticket"])
+        await api.hub.access.redeem_ticket(out["ticket"])
 
 
 async def test_marks_are_posted(client: httpx2.AsyncClient) -> None:

@@ -332,7 +332,7 @@ async def test_the_same_idempotency_key_gives_the_first_answer(client: httpx2.As
     assert again.content == first.content
     assert again.headers["location"] == first.headers["location"]
     assert again.headers["idempotent-replayed"] == "true"
-    assert (await api.hub.count(InboxKey("default", "ada"))).unread_count == 1
+    assert (await api.hub.inbox.count(InboxKey("default", "ada"))).unread_count == 1
 
     answer = await publish(client, changed(title="Another"), key)
     problem(answer, 409, "idempotency-conflict")
@@ -340,7 +340,7 @@ async def test_the_same_idempotency_key_gives_the_first_answer(client: httpx2.As
     elsewhere = await publish(client, changed(title="Another"), {**key, **acme})
     assert elsewhere.status_code == 201
     assert "idempotent-replayed" not in elsewhere.headers
-    assert (await api.hub.count(InboxKey("default", "ada"))).unread_count == 1
+    assert (await api.hub.inbox.count(InboxKey("default", "ada"))).unread_count == 1
 
 
 async def test_a_refused_publish_does_not_use_its_key_up(client: httpx2.AsyncClient) -> None:
@@ -399,7 +399,7 @@ async def test_what_goes_wrong_inside_is_a_problem_without_details(
     async def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(api.hub, "publish", fail)
+    monkeypatch.setattr(api.hub.notifications, "publish", fail)
     answer = await publish(client, GOOD)
     problem(answer, status, slug)
     assert "hunter2" not in answer.text

@@ -79,7 +79,7 @@ async def test_events_carry_the_frames_and_the_cursor_as_id(node: Node) -> None:
         frame = json.loads(event.data)
         assert (event.event, event.id) == ("item", frame["cursor"])
         assert (frame["item"]["id"], frame["item"]["title"]) == (identifier, "two\r\nlines")
-        await node.hub.mark(ADA, MarkAction.READ, Selection(ids=(UUID(identifier),)))
+        await node.hub.inbox.mark(ADA, MarkAction.READ, Selection(ids=(UUID(identifier),)))
         assert (await events.expect("change"))["ids"] == [identifier]
 
 
@@ -116,7 +116,7 @@ async def test_a_garbage_cursor_is_a_resync(node: Node) -> None:
 
 async def buy_ticket(node: Node, ttl: int = HOUR) -> str:
     now = node.clock.now()
-    return (await node.hub.issue_ticket(node.keyring.user(node.token(GRACE, ttl), now))).ticket
+    return (await node.hub.access.issue_ticket(node.keyring.user(node.token(GRACE, ttl), now))).ticket
 
 
 async def test_what_a_ticket_opens_ends_with_the_token_that_bought_it(node: Node) -> None:
@@ -250,7 +250,7 @@ async def test_a_poll_answers_at_once_with_what_was_missed(node: Node) -> None:
     await node.publish("ada")
     answer = await poll(node, cursor=cursor)
     assert kinds(answer) == ["item", "ready"]
-    assert answer["cursor"] == (await node.hub.count(ADA)).cursor
+    assert answer["cursor"] == (await node.hub.inbox.count(ADA)).cursor
 
 
 async def test_a_poll_waits_for_the_first_change(node: Node) -> None:
@@ -329,7 +329,7 @@ async def test_a_poll_while_the_database_is_away(node: Node, monkeypatch: pytest
     async def away(wanted: object) -> Any:
         raise StoreUnavailable("away")
 
-    monkeypatch.setattr(node.hub, "catch_up", away)
+    monkeypatch.setattr(node.hub.inbox, "catch_up", away)
     assert await problem(node, "/v1/poll") == (503, "unavailable")
     await node.empty()
 

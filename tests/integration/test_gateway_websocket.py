@@ -47,7 +47,7 @@ async def test_ready_says_who_and_where(node: Node) -> None:
         ready = await client.expect("ready")
         assert ready["user"] == "ada"
         assert ready["counts"] == {"unread": 1, "unseen": 1}
-        assert ready["cursor"] == (await node.hub.count(ADA)).cursor
+        assert ready["cursor"] == (await node.hub.inbox.count(ADA)).cursor
         await node.presence.until(lambda: node.presence.here(ADA) == {ready["connection"]: "active"})
 
 
@@ -98,7 +98,7 @@ async def test_a_mark_while_the_database_is_away_is_told(node: Node, monkeypatch
         raise StoreUnavailable("away")
 
     async with await node.ready() as client:
-        monkeypatch.setattr(node.hub, "mark", away)
+        monkeypatch.setattr(node.hub.inbox, "mark", away)
         await client.send({"type": "read", "all": True, "ref": 1})
         error = await client.expect("error")
         assert (error["code"], error["ref"]) == ("unavailable", 1)
@@ -270,16 +270,16 @@ async def test_the_comparison_survives_an_absent_database(node: Node, monkeypatc
     async with await node.ready() as client:
         node.bus.losing = True
         await node.publish("ada")
-        versions, failed = node.hub.versions, asyncio.Event()
+        versions, failed = node.hub.inbox.versions, asyncio.Event()
 
         async def away(keys: object) -> Mapping[InboxKey, object]:
             failed.set()
             raise StoreUnavailable("away")
 
-        monkeypatch.setattr(node.hub, "versions", away)
+        monkeypatch.setattr(node.hub.inbox, "versions", away)
         node.gateway.on_gap()
         await failed.wait()
-        monkeypatch.setattr(node.hub, "versions", versions)
+        monkeypatch.setattr(node.hub.inbox, "versions", versions)
         node.gateway.on_gap()
         await client.expect("item")
 
@@ -293,14 +293,14 @@ async def test_what_is_too_large_for_the_bus_arrives_all_the_same(node: Node) ->
 
 async def test_tabs_with_the_same_gap_share_one_read(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     tabs = [await node.ready() for _ in range(3)]
-    catch_up, reads = node.hub.catch_up, 0
+    catch_up, reads = node.hub.inbox.catch_up, 0
 
     async def counted(wanted: Sequence[Any]) -> Any:
         nonlocal reads
         reads += len(wanted)
         return await catch_up(wanted)
 
-    monkeypatch.setattr(node.hub, "catch_up", counted)
+    monkeypatch.setattr(node.hub.inbox, "catch_up", counted)
     node.bus.losing = True
     await node.publish("ada")
     node.gateway.on_gap()
@@ -313,7 +313,7 @@ async def test_tabs_with_the_same_gap_share_one_read(node: Node, monkeypatch: py
 async def test_what_comes_while_the_first_read_is_under_way_is_not_lost(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catch_up, reading, go = node.hub.catch_up, asyncio.Event(), asyncio.Event()
+    catch_up, reading, go = node.hub.inbox.catch_up, asyncio.Event(), asyncio.Event()
 
     async def slow(wanted: Sequence[Any]) -> Any:
         changes = await catch_up(wanted)
@@ -321,7 +321,7 @@ async def test_what_comes_while_the_first_read_is_under_way_is_not_lost(
         await go.wait()
         return changes
 
-    monkeypatch.setattr(node.hub, "catch_up", slow)
+    monkeypatch.setattr(node.hub.inbox, "catch_up", slow)
     async with await node.socket() as client:
         await reading.wait()
         await node.publish("ada", title="meanwhile")
@@ -336,7 +336,7 @@ async def test_a_read_that_fails_sends_the_client_away_to_come_back(
     async def away(wanted: object) -> Any:
         raise StoreUnavailable("away")
 
-    monkeypatch.setattr(node.hub, "catch_up", away)
+    monkeypatch.setattr(node.hub.inbox, "catch_up", away)
     async with await node.socket() as client:
         assert (await client.expect("error"))["code"] == "unavailable"
         assert await client.closed() == 4002
@@ -450,18 +450,18 @@ async def test_a_mark_is_applied_though_its_sender_leaves_at_once(node: Node) ->
     async with await node.ready() as client:
         await client.send({"type": "read", "ids": [identifier]})
     await node.empty()
-    assert (await node.hub.count(ADA)).unread_count == 0
+    assert (await node.hub.inbox.count(ADA)).unread_count == 0
 
 
 async def test_a_mark_under_way_outlives_its_connection(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    mark, marking, go = node.hub.mark, asyncio.Event(), asyncio.Event()
+    mark, marking, go = node.hub.inbox.mark, asyncio.Event(), asyncio.Event()
 
     async def slow(key: InboxKey, action: MarkAction, selection: Selection, until: int | None = None) -> Acknowledged:
         marking.set()
         await go.wait()
         return await mark(key, action, selection, until)
 
-    monkeypatch.setattr(node.hub, "mark", slow)
+    monkeypatch.setattr(node.hub.inbox, "mark", slow)
     identifier = await node.publish("ada")
     client = await node.ready()
     await client.send({"type": "read", "ids": [identifier]})
@@ -471,7 +471,7 @@ async def test_a_mark_under_way_outlives_its_connection(node: Node, monkeypatch:
         await node.publish("ada")
     go.set()
     await node.empty()
-    assert (await node.hub.item(ADA, UUID(identifier))).read_at is not None
+    assert (await node.hub.inbox.item(ADA, UUID(identifier))).read_at is not None
 
 
 async def test_drain_sends_everybody_elsewhere_and_takes_nobody_new(node: Node) -> None:

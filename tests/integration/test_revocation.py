@@ -56,7 +56,7 @@ async def test_a_disconnected_user_goes_from_every_node_and_may_come_back(nodes:
     here, there = nodes
     async with await here.ready() as first, await there.ready() as second, await there.ready(GRACE) as other:
         later(*nodes)
-        assert await here.hub.disconnect(ADA, PLAIN) == wire.DisconnectOut(None)
+        assert await here.hub.access.disconnect(ADA, PLAIN) == wire.DisconnectOut(None)
         assert await ended(first, "disconnected") == 4005
         assert await ended(second, "disconnected") == 4005
         async with await there.ready():
@@ -69,16 +69,17 @@ async def test_a_disconnected_user_goes_from_every_node_and_may_come_back(nodes:
 @pytest.mark.parametrize("revoke", ["disconnect", "revoke one", "revoke all"])
 async def test_revoked_tokens_are_refused_by_every_node(nodes: tuple[Node, Node], revoke: str) -> None:
     here, there = nodes
-    token, ticket = there.token(), await there.hub.issue_ticket(there.keyring.user(there.token(), there.clock.now()))
+    token = there.token()
+    ticket = await there.hub.access.issue_ticket(there.keyring.user(there.token(), there.clock.now()))
     async with await here.ready() as first, await there.ready() as second, await there.ready(GRACE) as other:
         later(*nodes)
         match revoke:
             case "disconnect":
-                told = (await here.hub.disconnect(ADA, REVOKE)).issued_before
+                told = (await here.hub.access.disconnect(ADA, REVOKE)).issued_before
             case "revoke one":
-                told = (await here.hub.revoke_tokens(TENANT, OF_ADA)).issued_before
+                told = (await here.hub.access.revoke_tokens(TENANT, OF_ADA)).issued_before
             case _:
-                told = (await here.hub.revoke_tokens(TENANT, OF_ALL)).issued_before
+                told = (await here.hub.access.revoke_tokens(TENANT, OF_ALL)).issued_before
         assert told == "2027-01-15T08:00:00.500Z"
         assert await ended(first, "token_revoked") == 4102
         assert await ended(second, "token_revoked") == 4102
@@ -89,11 +90,11 @@ async def test_revoked_tokens_are_refused_by_every_node(nodes: tuple[Node, Node]
             await other.expect("item")
     await refused(there, token)
     with pytest.raises(Unauthenticated, match="revoked"):
-        await there.hub.redeem_ticket(ticket.ticket)
+        await there.hub.access.redeem_ticket(ticket.ticket)
     later(*nodes)
     async with await here.ready(), await there.ready():
-        fresh = await here.hub.issue_ticket(here.keyring.user(here.token(), here.clock.now()))
-        assert (await there.hub.redeem_ticket(fresh.ticket)).issued_at == here.clock.now()
+        fresh = await here.hub.access.issue_ticket(here.keyring.user(here.token(), here.clock.now()))
+        assert (await there.hub.access.redeem_ticket(fresh.ticket)).issued_at == here.clock.now()
 
 
 async def refused(node: Node, token: str) -> None:
@@ -117,7 +118,7 @@ async def test_what_the_bus_loses_the_next_reload_does(nodes: tuple[Node, Node])
     async with await here.ready() as first, await there.ready() as second:
         later(*nodes)
         here.bus.losing = True
-        await here.hub.disconnect(ADA, REVOKE)
+        await here.hub.access.disconnect(ADA, REVOKE)
         assert await ended(first, "token_revoked") == 4102, "here nothing can be lost"
         there.gateway.identify(there.token())
         await there.revoked.load()
@@ -132,7 +133,7 @@ async def test_a_later_token_survives_its_forebears_revocation(nodes: tuple[Node
     async with await there.ready() as old:
         later(*nodes)
         here.bus.losing = True
-        await here.hub.revoke_tokens(TENANT, OF_ADA)
+        await here.hub.access.revoke_tokens(TENANT, OF_ADA)
         later(*nodes)
         async with await there.ready() as new:
             await there.revoked.load()
@@ -146,14 +147,14 @@ async def test_a_token_without_a_time_of_issue_is_refused_once_anything_is_revok
     here, there = nodes
     claims = {"sub": "ada", "exp": here.clock.now() // 1000 + 3600}
     token = jwt.encode(claims, "a-secret-of-at-least-32-bytes-here")
-    ticket = await there.hub.issue_ticket(there.keyring.user(token, there.clock.now()))
+    ticket = await there.hub.access.issue_ticket(there.keyring.user(token, there.clock.now()))
     async with await there.ready() as socket:
         await socket.connection.close()
     later(*nodes)
-    await here.hub.revoke_tokens(TENANT, OF_ADA)
+    await here.hub.access.revoke_tokens(TENANT, OF_ADA)
     await refused(there, token)
     with pytest.raises(Unauthenticated, match="revoked"):
-        await there.hub.redeem_ticket(ticket.ticket)
+        await there.hub.access.redeem_ticket(ticket.ticket)
 
 
 async def test_revoked_between_its_check_and_its_registration(
@@ -184,7 +185,7 @@ async def test_many_users_of_a_tenant_go(nodes: tuple[Node, Node]) -> None:
             for number in range(5)
         ]
         later(*nodes)
-        await here.hub.revoke_tokens(TENANT, OF_ALL)
+        await here.hub.access.revoke_tokens(TENANT, OF_ALL)
         for socket in sockets:
             assert await ended(socket, "token_revoked") == 4102
     await there.empty()
@@ -200,9 +201,9 @@ async def test_without_the_bus_a_plain_disconnect_is_not_promised(
 
     monkeypatch.setattr(here.bus, "publish", away)
     with pytest.raises(Unavailable):
-        await here.hub.disconnect(ADA, PLAIN)
+        await here.hub.access.disconnect(ADA, PLAIN)
     later(here)
-    await here.hub.disconnect(ADA, REVOKE)  # is stored, and so will be known everywhere
+    await here.hub.access.disconnect(ADA, REVOKE)  # is stored, and so will be known everywhere
     assert here.revoked.covers(ADA, None)
 
 
@@ -211,9 +212,9 @@ async def test_nobodys_ids_are_refused(nodes: tuple[Node, Node], user: str) -> N
     here, _ = nodes
     for request in (PLAIN, REVOKE):
         with pytest.raises(InvalidRequest):
-            await here.hub.disconnect(InboxKey(TENANT, user), request)
+            await here.hub.access.disconnect(InboxKey(TENANT, user), request)
     with pytest.raises(InvalidRequest):
-        await here.hub.revoke_tokens(TENANT, wire.RevokeIn(user=user))
+        await here.hub.access.revoke_tokens(TENANT, wire.RevokeIn(user=user))
     assert not here.revoked.covers(InboxKey(TENANT, EVERYBODY), None)
 
 
@@ -254,7 +255,7 @@ async def test_revocations_outlive_the_process(sqlite_url: str) -> None:
     )
     async with open_whole_node(settings) as node:
         token = node.keyring.issue(ADA, node.parts.hub.clock.now() - 2_000, HOUR)
-        await node.parts.hub.revoke_tokens(TENANT, OF_ADA)
+        await node.parts.hub.access.revoke_tokens(TENANT, OF_ADA)
     async with open_whole_node(settings) as node:
         transport = httpx2.ASGITransport(node.app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

@@ -10,13 +10,12 @@ import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import service
 from hub.bus.memory import MemoryBus, MemoryPresence
 from hub.core import wire
 from hub.core.errors import StoreUnavailable
 from hub.core.model import InboxKey, MarkAction, Selection
 from hub.revoked import RevokedTokens
-from hub.service import Hub
+from hub.service import Hub, outbox
 from hub.store.directory import SqlDirectory
 from hub.store.engine import open_database
 from hub.store.failures import CommitUnknown
@@ -37,7 +36,7 @@ class Forgetful(SqlInboxStore):
 async def test_what_is_committed_and_told_does_not_fail_for_its_tidying(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "_SETTLE_BATCH", 1)
+    monkeypatch.setattr(outbox, "_SETTLE_BATCH", 1)
     async with await open_database(sqlite_url) as database:
         clock = ManualClock()
         hub = Hub(
@@ -49,9 +48,9 @@ async def test_what_is_committed_and_told_does_not_fail_for_its_tidying(
             clock=clock,
             revoked=RevokedTokens(SqlRevocations(database), clock),
         )
-        outcome = await hub.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
+        outcome = await hub.notifications.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
         assert msgspec.json.decode(outcome.body)["recipients"] == 1
-        marked = await hub.mark(InboxKey("default", "ada"), MarkAction.READ, Selection(all=True))
+        marked = await hub.inbox.mark(InboxKey("default", "ada"), MarkAction.READ, Selection(all=True))
         assert marked.out.changed == 1
 
 

@@ -64,15 +64,15 @@ class World:
 
     async def publish(self, *plan: dict[str, Any], users: Sequence[str] = ("ada",), **fields: Any) -> UUID:
         request = {"recipients": list(users), "title": "Hello", "fallback": list(plan), **fields}
-        outcome = await self.hub.publish("default", msgspec.convert(request, wire.PublishIn), None)
+        outcome = await self.hub.notifications.publish("default", msgspec.convert(request, wire.PublishIn), None)
         return UUID(msgspec.json.decode(outcome.body, type=wire.PublishOut).id)
 
     async def states(self, notification: UUID) -> list[str]:
-        found = await self.hub.notification("default", notification)
+        found = await self.hub.notifications.status("default", notification)
         return [delivery.state for delivery in sorted(found.deliveries, key=lambda each: each.step)]
 
     async def read(self) -> None:
-        await self.hub.mark(ADA, MarkAction.READ, Selection(all=True))
+        await self.hub.inbox.mark(ADA, MarkAction.READ, Selection(all=True))
 
 
 @asynccontextmanager
@@ -94,9 +94,9 @@ async def world(database_url: str) -> AsyncIterator[World]:
         clock=clock,
         revoked=RevokedTokens(SqlRevocations(database), clock),
     )
-    await hub.put_contact("default", "ada", wire.ContactIn(email="ada@example.com"))
-    await hub.add_device("default", "ada", wire.DeviceIn(token="token-1"))
-    await hub.add_device("default", "ada", wire.DeviceIn(token="token-2"))
+    await hub.users.put_contact("default", "ada", wire.ContactIn(email="ada@example.com"))
+    await hub.users.add_device("default", "ada", wire.DeviceIn(token="token-1"))
+    await hub.users.add_device("default", "ada", wire.DeviceIn(token="token-2"))
     try:
         yield World(hub, SqlDeliveryQueue(database), clock)
     finally:
@@ -151,7 +151,7 @@ async def test_a_transient_failure_is_tried_again_until_it_works(world: World) -
     world.email.default = Ok("m")
     world.clock.advance(MINUTE)
     assert states(await worker.run_once()) == [DeliveryState.SENT]
-    found = await world.hub.notification("default", notification)
+    found = await world.hub.notifications.status("default", notification)
     assert [attempt.outcome for attempt in found.deliveries[0].attempts] == ["transient", "ok"]
 
 
@@ -184,7 +184,7 @@ async def test_a_device_that_is_gone_is_forgotten(world: World) -> None:
     await world.publish({"channel": "push", "after": 0})
     world.push.outcomes = {"token-1": Permanent("unregistered", endpoint_gone=True)}
     assert states(await world.worker().run_once()) == [DeliveryState.SENT]
-    contact = await world.hub.contact("default", "ada")
+    contact = await world.hub.users.contact("default", "ada")
     assert [device.token_hint[-1] for device in contact.devices] == ["2"]
 
 
@@ -275,7 +275,7 @@ async def test_it_runs_is_woken_and_stops_with_everything_settled(world: World) 
 async def test_a_full_lane_goes_on_by_itself(world: World) -> None:
     users = [f"user-{number}" for number in range(9)]
     for user in users:
-        await world.hub.put_contact("default", user, wire.ContactIn(email=f"{user}@example.com"))
+        await world.hub.users.put_contact("default", user, wire.ContactIn(email=f"{user}@example.com"))
     notification = await world.publish({"channel": "email", "after": 0}, users=users)
     done = asyncio.Event()
 
@@ -332,7 +332,7 @@ async def test_timers_are_applied(world: World) -> None:
     notification = await world.publish({"channel": "email", "after": "1h"}, expires_at="2027-01-15T08:01:00Z")
     rounds: list[int] = []
     applied = asyncio.Event()
-    apply: Callable[[], Any] = world.hub.apply_timers
+    apply: Callable[[], Any] = world.hub.upkeep.apply_timers
 
     async def watched() -> int:
         count: int = await apply()
@@ -341,7 +341,7 @@ async def test_timers_are_applied(world: World) -> None:
             applied.set()
         return count
 
-    world.hub.apply_timers = watched  # type: ignore[method-assign] # to see when it has happened
+    world.hub.upkeep.apply_timers = watched  # type: ignore[method-assign] # to see when it has happened
     world.clock.advance(MINUTE)
     async with running(world.worker()):
         await applied.wait()

@@ -156,9 +156,9 @@ class FallbackMachine(RuleBasedStateMachine):
             renderer=Renderer(brand="Test", public_url=None),
             random=lambda: 0.0,  # what failed may be tried again at once: more happens in fewer steps
         )
-        await self.hub.put_contact(TENANT, "ada", wire.ContactIn(email="ada@example.com", phone="+15551234567"))
-        await self.hub.put_contact(TENANT, "grace", wire.ContactIn(email="grace@example.com"))
-        await self.hub.add_device(TENANT, "ada", wire.DeviceIn(token="a-device-token"))
+        await self.hub.users.put_contact(TENANT, "ada", wire.ContactIn(email="ada@example.com", phone="+15551234567"))
+        await self.hub.users.put_contact(TENANT, "grace", wire.ContactIn(email="grace@example.com"))
+        await self.hub.users.add_device(TENANT, "ada", wire.DeviceIn(token="a-device-token"))
 
     @rule(
         target=notifications,
@@ -167,7 +167,7 @@ class FallbackMachine(RuleBasedStateMachine):
     )
     def publish(self, users: set[str], plan: list[dict[str, Any]]) -> UUID:
         request = msgspec.convert({"recipients": sorted(users), "title": "t", "fallback": plan}, wire.PublishIn)
-        outcome = self.run(self.hub.publish(TENANT, request))
+        outcome = self.run(self.hub.notifications.publish(TENANT, request))
         notification = UUID(msgspec.json.decode(outcome.body)["id"])
         self.rungs |= {(notification, user): Rung.NONE for user in users}
         if any(step["unless"] == "delivered" for step in plan):
@@ -182,12 +182,12 @@ class FallbackMachine(RuleBasedStateMachine):
         ),
     )
     def acknowledge(self, notification: UUID, user: str, action: MarkAction) -> None:
-        self.run(self.hub.mark(InboxKey(TENANT, user), action, Selection(ids=(notification,))))
+        self.run(self.hub.inbox.mark(InboxKey(TENANT, user), action, Selection(ids=(notification,))))
         self.climb(notification, user, action)
 
     @rule(user=st.sampled_from(USERS), action=st.sampled_from([MarkAction.SEEN, MarkAction.READ]))
     def acknowledge_all(self, user: str, action: MarkAction) -> None:
-        self.run(self.hub.mark(InboxKey(TENANT, user), action, Selection(all=True)))
+        self.run(self.hub.inbox.mark(InboxKey(TENANT, user), action, Selection(all=True)))
         for notification, whose in list(self.rungs):
             if whose == user:
                 self.climb(notification, user, action)

@@ -142,13 +142,13 @@ class InboxMachine(RuleBasedStateMachine):
             expires_at=None if expires is None else rfc3339(now + expires * 1000),
             deliver_at=None if later is None else rfc3339(now + later * 1000),
         )
-        outcome = self.run(self.hubs[at].publish(TENANT, request))
+        outcome = self.run(self.hubs[at].notifications.publish(TENANT, request))
         self.ids.append(msgspec.json.decode(outcome.body)["id"])
 
     @rule(seconds=st.sampled_from([1, 10, 20]), at=st.integers(0, 1))
     def time_passes(self, seconds: int, at: int) -> None:
         self.clock.advance(seconds * 1000)
-        self.run(self.hubs[at].apply_timers())
+        self.run(self.hubs[at].upkeep.apply_timers())
 
     @rule(user=st.sampled_from(USERS), at=st.integers(0, 1), heard=st.sampled_from([(), (0,), (1,), (0, 1)]))
     def publish_unheard(self, user: str, at: int, heard: tuple[int, ...]) -> None:
@@ -211,14 +211,14 @@ class InboxMachine(RuleBasedStateMachine):
         """Mark all, up to some client's cursor or without limit."""
         cursor = self.clients[number].cursor if number < CLIENTS and self.clients[number].user == user else None
         selection = Selection(all=True, through=None if cursor is None else Cursor.parse(cursor))
-        self.run(self.hubs[at].mark(InboxKey(TENANT, user), MarkAction(action), selection))
+        self.run(self.hubs[at].inbox.mark(InboxKey(TENANT, user), MarkAction(action), selection))
 
     @precondition(lambda self: self.ids)
     @rule(data=st.data(), user=st.sampled_from(USERS), seconds=st.sampled_from([5, 15]))
     def snooze(self, data: Any, user: str, seconds: int) -> None:
         selection = Selection(ids=(UUID(data.draw(st.sampled_from(self.ids))),))
         until = self.clock.now() + seconds * 1000
-        self.run(self.hubs[0].mark(InboxKey(TENANT, user), MarkAction.SNOOZE, selection, until))
+        self.run(self.hubs[0].inbox.mark(InboxKey(TENANT, user), MarkAction.SNOOZE, selection, until))
 
     # What must hold
 
@@ -277,11 +277,11 @@ class InboxMachine(RuleBasedStateMachine):
         """Read the whole inbox: listed, snoozed and archived."""
         key = InboxKey(TENANT, user)
         hub = self.hubs[0]
-        head = await hub.page(key, InboxQuery(limit=100))
+        head = await hub.inbox.page(key, InboxQuery(limit=100))
         pages = [
             head,
-            await hub.page(key, InboxQuery(limit=100, snoozed=True)),
-            await hub.page(key, InboxQuery(limit=100, archived=True)),
+            await hub.inbox.page(key, InboxQuery(limit=100, snoozed=True)),
+            await hub.inbox.page(key, InboxQuery(limit=100, archived=True)),
         ]
         items = {item.id: item for page in pages for item in page.data}
         return [msgspec.json.decode(msgspec.json.encode(item)) for item in items.values()], head

@@ -125,7 +125,7 @@ class Node:
     async def publish(self, *users: str, title: str = "hello", body: str = "") -> str:
         """Publish to users and return the notification's id."""
         request = wire.PublishIn(recipients=list(users or ("ada",)), title=title, body=body)
-        outcome = await self.hub.publish(TENANT, request, None)
+        outcome = await self.hub.notifications.publish(TENANT, request, None)
         identifier: str = json.loads(outcome.body)["id"]
         return identifier
 

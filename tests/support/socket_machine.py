@@ -165,7 +165,7 @@ class SocketMachine(InboxMachine):
             member.send({"type": action, "ids": ids})
         else:
             selection = Selection(ids=tuple(map(UUID, ids)))
-            self.run(self.hubs[0].mark(InboxKey(TENANT, USERS[number % 2]), MarkAction(action), selection))
+            self.run(self.hubs[0].inbox.mark(InboxKey(TENANT, USERS[number % 2]), MarkAction(action), selection))
 
     # What must hold
 

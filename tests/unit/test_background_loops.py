@@ -36,8 +36,8 @@ class Rounds:
 async def test_the_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "SWEEP_INTERVAL", 0.001)
     rounds = Rounds()
-    hub: Any = SimpleNamespace(republish_leftovers=rounds)
-    task = asyncio.create_task(app._sweep(hub))
+    upkeep: Any = SimpleNamespace(republish_leftovers=rounds)
+    task = asyncio.create_task(app._sweep(upkeep))
     async with asyncio.timeout(5):
         await rounds.third.wait()
     task.cancel()

@@ -7,14 +7,19 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
-from hub.app import Parts, open_parts
+from hub.app import open_parts
 from hub.bus.memory import MemoryBus
 from hub.core import wire
 from hub.core.cursor import Cursor
 from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
 from hub.keyring import DEFAULT_TENANT
+from hub.ports import Bus
+from hub.service import Hub
 from hub.settings import Settings
+from hub.store.directory import SqlDirectory
+from hub.store.inbox import SqlInboxStore
+from hub.store.tickets import SqlTicketStore
 from tests.benchmarks.gateway.bellwire import API_KEY, JWT_SECRET, Services
 from tests.benchmarks.gateway.streams import EVERYBODY, mark
 
@@ -34,13 +39,14 @@ class _HeldBus(MemoryBus):
 class HeldPublisher:
     """Publishes through the hub's own use cases, in this process; the gateway hears of it with `tell`."""
 
-    def __init__(self, parts: Parts, held: _HeldBus) -> None:
-        self._parts = parts
+    def __init__(self, hub: Hub, held: _HeldBus, bus: Bus) -> None:
+        self._hub = hub
         self._held = held
+        self._bus = bus
 
     async def commit(self, title: str, users: Sequence[str]) -> None:
         """Commit a notification; nobody hears of it yet."""
-        await self._parts.hub.publish(DEFAULT_TENANT, wire.PublishIn(recipients=users, title=title))
+        await self._hub.notifications.publish(DEFAULT_TENANT, wire.PublishIn(recipients=users, title=title))
 
     def address(self, number: int, names: Mapping[str, int]) -> None:
         """Make each user's message their own: put the user's number in the place of everybody's in the frame.
@@ -61,17 +67,17 @@ class HeldPublisher:
     async def tell(self) -> None:
         """Publish on the gateway's Redis all that was committed, at once."""
         changes, self._held.changes = self._held.changes, []
-        if not await self._parts.bus.publish(changes):
+        if not await self._bus.publish(changes):
             raise RuntimeError("Redis did not take the changes")
 
     async def settle(self) -> None:
         """Delete the wake-up rows of what has been told, as every node does each second."""
-        await self._parts.hub.republish_leftovers()
+        await self._hub.upkeep.republish_leftovers()
         self._held.changes.clear()
 
     async def cursors(self, users: Sequence[str]) -> Mapping[str, Cursor]:
         """Read where users' inboxes are."""
-        found = await self._parts.hub.versions([InboxKey(DEFAULT_TENANT, user) for user in users])
+        found = await self._hub.inbox.versions([InboxKey(DEFAULT_TENANT, user) for user in users])
         return {key.user: cursor for key, cursor in found.items()}
 
 
@@ -86,8 +92,16 @@ async def held_publisher(on: Services) -> AsyncIterator[HeldPublisher]:
     )
     async with open_parts(settings) as parts:
         held = _HeldBus()
-        parts.hub._bus = held
-        yield HeldPublisher(parts, held)
+        hub = Hub(
+            inbox=SqlInboxStore(parts.database),
+            directory=SqlDirectory(parts.database),
+            tickets=SqlTicketStore(parts.database),
+            bus=held,
+            presence=parts.presence,
+            clock=parts.hub.clock,
+            revoked=parts.revoked,
+        )
+        yield HeldPublisher(hub, held, parts.bus)
 
 
 def _own(change: LiveChange, everybody: bytes, number: int, recipient: int) -> bytes | None:

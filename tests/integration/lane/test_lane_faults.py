@@ -114,7 +114,7 @@ async def test_a_mark_that_fails_ends_the_connection(sqlite_url: str, monkeypatc
             raise RuntimeError("a bug")
 
         async with await node.ready() as client:
-            monkeypatch.setattr(node.hub, "mark", broken)
+            monkeypatch.setattr(node.hub.inbox, "mark", broken)
             with capture_logs() as logs:
                 await client.send({"type": "read", "ids": [identifier]})
                 frame = await client.next()

@@ -1,0 +1,111 @@
+"""Where inboxes are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from hub.core.cursor import Cursor
+from hub.core.model import (
+    Changes,
+    Head,
+    InboxChange,
+    InboxKey,
+    InboxPage,
+    InboxQuery,
+    Item,
+    MarkAction,
+    Marked,
+    NotificationState,
+    Publication,
+    Published,
+    Selection,
+    Wakeup,
+)
+
+
+class InboxStore(Protocol):
+    """Inboxes as versioned state. Each method is one transaction or one snapshot."""
+
+    async def publish(self, publication: Publication, now: int) -> Published:
+        """Store a publication whole: content, items, heads, deliveries, idempotency record, wake-up row.
+
+        With `deliver_at` in the future the items are PENDING with a RELEASE timer, and heads do not move.
+        With `expires_at` an EXPIRE timer is stored. A `collapse_key` is stored, not yet acted upon. Under a known
+        idempotency key nothing is written and the first answer is returned.
+
+        Raises:
+            IdempotencyConflict: the key is known with another body hash.
+            DataError: the database refused a value; nothing is stored.
+
+        """
+        ...
+
+    async def mark(
+        self, key: InboxKey, action: MarkAction, selection: Selection, now: int, *, until: int | None = None
+    ) -> Marked:
+        """Apply an action to the selected LIVE items: one version for the whole change, none if nothing changes.
+
+        In the same transaction: counts, wake-up row, and queued deliveries whose `unless` rung is reached become
+        `cancelled`. `until` is for SNOOZE (replaces an earlier snooze and its timer). Unknown ids are ignored.
+        DELIVERED is stored only where the content tracks it and never takes a version. For `all`, `through`
+        limits to items whose `since` is at most its version; with an unknown epoch it selects nothing.
+        """
+        ...
+
+    async def page(self, key: InboxKey, query: InboxQuery) -> InboxPage:
+        """Read one page (LIVE items, newest first by `(appeared_at, id)`) with its head, in one snapshot."""
+        ...
+
+    async def head(self, key: InboxKey) -> Head:
+        """Read a head; of a user never heard of: version 0 and no counts (and makes the row, to fix its epoch)."""
+        ...
+
+    async def item(self, key: InboxKey, notification: UUID) -> Item | None:
+        """Read one LIVE item."""
+        ...
+
+    async def versions(self, keys: Sequence[InboxKey]) -> Mapping[InboxKey, Cursor]:
+        """Read many heads' cursors at once; users without a row are left out."""
+        ...
+
+    async def catch_up(self, wanted: Sequence[tuple[InboxKey, Cursor | None]], limit: int) -> Sequence[Changes]:
+        """Read what clients with these cursors missed: one answer for each wish, in order, all of one snapshot.
+
+        An answer has the head and the items stamped later than the cursor (GONE ones too), by `(version, id)`;
+        without a cursor the head alone. The same inbox may be wished for more than once. A user never heard of
+        gets a row first, which fixes the epoch. Meant for up to 500 wishes; those that are up to date are cheap.
+
+        `resync` is set for another epoch, a cursor ahead of the head, one below the floor, or more than `limit`
+        changed items. An adapter may also say `too_many_changes` to those who missed most, where all wishes
+        together would bring more items into memory than it bears.
+        """
+        ...
+
+    async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, UUID | None]]:
+        """Apply up to `limit` due rows: release, expire, unsnooze. Returns what to tell, with wake-up ids.
+
+        Expiry also turns the notification's queued deliveries `expired`. Safe to run in any number of processes.
+        """
+        ...
+
+    async def next_timer(self) -> int | None:
+        """Return when the earliest due row is due."""
+        ...
+
+    async def leftover_wakeups(self, before: int, limit: int) -> Sequence[Wakeup]:
+        """Read wake-up rows written before `before` that nobody has settled."""
+        ...
+
+    async def settle_wakeups(self, ids: Sequence[UUID]) -> None:
+        """Delete wake-up rows whose heads have been told."""
+        ...
+
+    async def notification(self, tenant: str, notification: UUID) -> NotificationState | None:
+        """Read a notification with every recipient's state, delivery and attempt (at most 1,000 recipients)."""
+        ...
+
+    async def forget_before(self, now: int) -> None:
+        """Drop what has served its time: idempotency records after 7 days, spent tickets."""
+        ...

@@ -1,0 +1,48 @@
+"""The use cases put together."""
+
+from __future__ import annotations
+
+from hub.ports import Bus, Clock, Directory, InboxStore, Presence, TicketStore
+from hub.revoked import RevokedTokens
+from hub.service.access import Access
+from hub.service.inbox import Inbox
+from hub.service.notifications import Notifications
+from hub.service.outbox import Outbox
+from hub.service.upkeep import Upkeep
+from hub.service.users import Users
+
+
+class Hub:
+    """All use cases over the ports, by subject: `hub.notifications.publish(…)`, `hub.inbox.mark(…)`."""
+
+    def __init__(
+        self,
+        *,
+        inbox: InboxStore,
+        directory: Directory,
+        tickets: TicketStore,
+        bus: Bus,
+        presence: Presence,
+        clock: Clock,
+        revoked: RevokedTokens,
+    ) -> None:
+        outbox = Outbox(inbox, bus)
+        self.notifications = Notifications(inbox, outbox, bus, clock)
+        self.inbox = Inbox(inbox, outbox, bus, clock)
+        self.users = Users(directory, presence, clock)
+        self.access = Access(tickets, revoked, bus, clock)
+        self.upkeep = Upkeep(inbox, outbox, bus, clock)
+        self.clock = clock
+        self.revoked = revoked
+        self._store = inbox
+        self._bus = bus
+
+    async def ready(self) -> dict[str, bool]:
+        """Tell whether the parts that this process needs can be reached.
+
+        Raises:
+            StoreUnavailable: the database is away.
+
+        """
+        await self._store.next_timer()
+        return {"database": True, "bus": await self._bus.healthy()}

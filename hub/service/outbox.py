@@ -1,0 +1,55 @@
+"""What has been committed is told, once as a rule: the transactional outbox behind every change of an inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import UUID
+
+from hub.core import frames
+from hub.core.errors import StoreUnavailable
+from hub.core.model import InboxChange
+from hub.core.wire import LiveChange
+from hub.ports import Bus, InboxStore
+
+_SETTLE_BATCH = 200
+
+
+class Outbox:
+    """Publishes committed changes on the bus, and settles their wake-up rows; a row that stays is told again."""
+
+    def __init__(self, store: InboxStore, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._told: list[UUID] = []
+        """Wake-up rows that have been told and wait to be deleted together."""
+
+    async def tell(self, changes: Sequence[InboxChange], wakeups: Sequence[UUID | None]) -> Sequence[LiveChange]:
+        """Tell whoever is connected, and return what they were told, in order.
+
+        Fails for neither bus nor store: what could not be told, or was told and not settled, is told later.
+        """
+        live = [frames.live_change(change) for change in changes]
+        news = [(change.key, said) for change, said in zip(changes, live, strict=True)]
+        if not news or await self._bus.publish(news):
+            await self._settle(wakeups)
+        return live
+
+    async def settle_told(self) -> None:
+        """Delete the rows of what has been told.
+
+        Raises:
+            StoreUnavailable: they may stay, to be told once more.
+
+        """
+        told, self._told = self._told, []
+        if told:
+            await self._store.settle_wakeups(told)
+
+    async def _settle(self, wakeups: Sequence[UUID | None]) -> None:
+        """Remember rows to delete with a later commit: a commit of its own would double the cost of a publish."""
+        self._told += [wakeup for wakeup in wakeups if wakeup is not None]
+        if len(self._told) >= _SETTLE_BATCH:
+            # What the caller asked for is committed and told; rows that stay are told once more by a sweeper.
+            with suppress(StoreUnavailable):
+                await self.settle_told()
