@@ -27,10 +27,9 @@ class Writer(Protocol):
 class Flusher:
     """Calls `flush` once on everybody who asked, in the order of asking."""
 
-    __slots__ = ("_asked", "_loop", "_scheduled", "_so_far", "_window")
+    __slots__ = ("_asked", "_scheduled", "_so_far", "_window")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, window: float = WINDOW) -> None:
-        self._loop = loop
+    def __init__(self, window: float = WINDOW) -> None:
         self._window = window
         self._asked: list[Writer] = []
         self._scheduled = False
@@ -43,10 +42,11 @@ class Flusher:
         if not self._scheduled:
             self._scheduled = True
             rest = self._so_far + self._window - time.monotonic()
+            loop = asyncio.get_running_loop()
             if rest <= 0:
-                self._loop.call_soon(self._flush)
+                loop.call_soon(self._flush)
             else:
-                self._loop.call_later(rest, self._flush)
+                loop.call_later(rest, self._flush)
 
     def _flush(self) -> None:
         asked, self._asked = self._asked, []

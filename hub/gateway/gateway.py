@@ -71,7 +71,8 @@ class Gateway:
         self._bus = bus
         self._tasks = Tasks()
         self._loops = Tasks()
-        self._registry = Registry(bus)
+        self._flusher = Flusher()
+        self._registry = Registry(bus, self._flusher)
         self._attendance = Attendance(presence, hub.clock, presence_interval)
         self.metrics = GatewayMetrics(connections=lambda: self.connections, users=lambda: len(self._registry))
         self._revoking = Revoking(self._registry, hub.revoked, self._tasks)
@@ -175,11 +176,8 @@ class Gateway:
     def lane(self) -> Lane:
         """What connections on the fast lane share; there is none before the first of them."""
         if self._lane is None:
-            self._lane = Lane(self, self.limits)
+            self._lane = Lane(self, self.limits, self._flusher)
         return self._lane
-
-    def _flusher(self) -> Flusher:
-        return self.lane.flusher
 
     def _session(self, name: str | None = None) -> Session:
         jitter = random.random()  # noqa: S311 - not for secrecy: pings must not come in step
@@ -301,7 +299,7 @@ class Gateway:
         if change.event == DISCONNECT_EVENT:
             self._revoking.disconnect(key)
             return
-        self.metrics.delivered += self._registry.tell(key, change, self._flusher)
+        self.metrics.delivered += self._registry.tell(key, change)
 
     def on_gap(self) -> None:
         """Compare everybody with the database soon."""

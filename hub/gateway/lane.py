@@ -46,12 +46,12 @@ class LaneHost(Host, Protocol):
 class Lane:
     """What the connections of one node have in common."""
 
-    def __init__(self, host: LaneHost, limits: Limits) -> None:
+    def __init__(self, host: LaneHost, limits: Limits, flusher: Flusher) -> None:
         loop = asyncio.get_running_loop()
         self.host = host
         self.limits = limits
         self.wheel = Wheel(loop)
-        self.flusher = Flusher(loop)
+        self.flusher = flusher
         self._loop = loop
         self._stalled: dict[LaneConnection, tuple[int, float]] = {}
         """Who does not read what was written: bytes left at the last look, and since when none has gone."""

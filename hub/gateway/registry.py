@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
@@ -41,8 +41,9 @@ class _User:
 class Registry:
     """Users by key. After `add`, `subscribe` has to be awaited; after `remove`, `unsubscribe`."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, flusher: Flusher) -> None:
         self._bus = bus
+        self._flusher = flusher
         self._users: dict[InboxKey, _User] = {}
         self._left: dict[InboxKey, None] = {}
         """Users whose last connection has gone."""
@@ -77,7 +78,7 @@ class Registry:
             self._left[key] = None
         return bool(self._left)
 
-    def tell(self, key: InboxKey, change: LiveChange, flusher: Callable[[], Flusher]) -> int:
+    def tell(self, key: InboxKey, change: LiveChange) -> int:
         """Tell a user's connections of a change, together with what else is heard until the next flush.
 
         Returns how many there are.
@@ -87,7 +88,7 @@ class Registry:
             return 0
         if user.news is None:
             user.news = [change]
-            flusher().ask(user)
+            self._flusher.ask(user)
         else:
             user.news.append(change)
         return len(user.connections) if isinstance(user.connections, dict) else 1

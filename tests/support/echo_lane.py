@@ -18,6 +18,7 @@ from hub.core.model import Attention
 from hub.core.session import Session
 from hub.gateway.connection import Connection
 from hub.gateway.detaching import DetachableHttp, detach_of
+from hub.gateway.flusher import Flusher
 from hub.gateway.lane import Lane, LaneConnection
 from hub.gateway.lane_websocket import LaneWebSocket
 from hub.gateway.limits import Limits
@@ -75,7 +76,7 @@ class EchoLane(LaneWebSocket):
 @asynccontextmanager
 async def echoing_lane() -> AsyncIterator[int]:
     """Serve on a port of 127.0.0.1, behind the same server classes as `bellwire serve`."""
-    lane = Lane(NoGateway(), Limits(outbox_bytes=2**40, write_deadline=60.0))
+    lane = Lane(NoGateway(), Limits(outbox_bytes=2**40, write_deadline=60.0), Flusher())
 
     async def echo(websocket: WebSocket) -> None:
         await websocket.accept()

@@ -26,7 +26,7 @@ class Writer:
 
 async def test_idle_means_with_the_loops_next_round() -> None:
     log: list[str] = []
-    flusher = Flusher(asyncio.get_running_loop(), window=3_600)
+    flusher = Flusher(window=3_600)
     for name in "abc":
         flusher.ask(Writer(flusher, log, name))
     assert log == []
@@ -36,7 +36,7 @@ async def test_idle_means_with_the_loops_next_round() -> None:
 
 async def test_under_load_a_flush_waits_for_the_window() -> None:
     log: list[str] = []
-    flusher = Flusher(asyncio.get_running_loop(), window=0.02)
+    flusher = Flusher(window=0.02)
     flusher.ask(Writer(flusher, log, "first"))
     await asyncio.sleep(0)
     second, third = (Writer(flusher, log, name) for name in ("second", "third"))
@@ -52,7 +52,7 @@ async def test_under_load_a_flush_waits_for_the_window() -> None:
 
 async def test_one_that_fails_does_not_keep_the_others_from_writing() -> None:
     log: list[str] = []
-    flusher = Flusher(asyncio.get_running_loop(), window=0)
+    flusher = Flusher(window=0)
     first, broken, last = (Writer(flusher, log, name) for name in ("first", "broken", "last"))
     broken.flush = broken.fail  # type: ignore[method-assign]  # a bug
     with capture_logs() as logs:
