@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 
 from starlette.requests import HTTPConnection
 
@@ -51,7 +52,11 @@ def attention_of(query: Mapping[str, str]) -> Attention:
 
 def origin_of(request: HTTPConnection) -> str:
     """Tell where a request comes from: an IPv4 address, or the /64 that an IPv6 user has to themselves."""
-    host = "" if request.client is None else request.client.host
+    return "" if request.client is None else _network(request.client.host)
+
+
+@lru_cache(maxsize=4096)
+def _network(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
