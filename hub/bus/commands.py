@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisError, ResponseError, TryAgainError
 
 from hub.bus.address import Address, Server
-from hub.bus.connection import REDIS_ERRORS, Command
+from hub.bus.connection import Command
 from hub.bus.outage import Outage
-from hub.bus.topology import topology_of
+from hub.bus.topology import learn, topology_of
 
 _MOVED = (AskError, ClusterDownError, ReadOnlyError, TryAgainError)
 """Replies of a server that is not, or not now, responsible. (`MovedError` is an `AskError`.)"""
@@ -137,15 +137,8 @@ class Commands:
 
     async def _look(self) -> bool:
         """Ask who is responsible for what; False if nobody could say, lately or now."""
-        if self._looking.holding_off:
+        if not await learn(self._topology, self._looking, self._timeout):
             return False
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._topology.refresh()
-        except REDIS_ERRORS as error:
-            self._looking.failed(error)
-            return False
-        self._looking.worked()
         self._outdated = not any(self._topology.owners)
         gone = self._clients.keys() - set(self._topology.owners)
         for server in gone:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 
 from hub.bus.address import Address, Kind, Server
-from hub.bus.connection import REDIS_ERRORS, pack
+from hub.bus.connection import pack
 from hub.bus.outage import Outage
 from hub.bus.sender import Job, Message, Sender
-from hub.bus.topology import Topology
+from hub.bus.topology import Topology, learn
 
 
 class Publisher:
@@ -98,16 +98,7 @@ class Publisher:
 
     async def _look(self) -> bool:
         """Ask who is responsible for what; False if nobody could say, lately or now."""
-        if self._looking.holding_off:
-            return False
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._topology.refresh()
-        except REDIS_ERRORS as error:
-            self._looking.failed(error)
-            return False
-        self._looking.worked()
-        return True
+        return await learn(self._topology, self._looking, self._timeout)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -10,8 +10,9 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 
 from hub.bus.address import Address, Kind, Server
-from hub.bus.connection import ask_first
+from hub.bus.connection import REDIS_ERRORS, ask_first
 from hub.bus.names import PARTITIONS, SLOTS
+from hub.bus.outage import Outage
 
 _NOBODY: tuple[Server | None, ...] = (None,) * PARTITIONS
 
@@ -27,6 +28,20 @@ class Topology(Protocol):
     async def refresh(self) -> bool:
         """Learn anew; True if something changed."""
         ...
+
+
+async def learn(topology: Topology, outage: Outage, timeout: float) -> bool:
+    """Learn anew, in `timeout` seconds; False if nobody could say, now or (by the outage) just before."""
+    if outage.holding_off:
+        return False
+    try:
+        async with asyncio.timeout(timeout):
+            await topology.refresh()
+    except REDIS_ERRORS as error:
+        outage.failed(error)
+        return False
+    outage.worked()
+    return True
 
 
 def topology_of(address: Address, *, timeout: float) -> Topology:
