@@ -30,12 +30,12 @@ class Topology(Protocol):
         ...
 
 
-async def learn(topology: Topology, outage: Outage, timeout: float) -> bool:
-    """Learn anew, in `timeout` seconds; False if nobody could say, now or (by the outage) just before."""
+async def learn(topology: Topology, outage: Outage, within: float) -> bool:
+    """Learn anew, in so many seconds; False if nobody could say, now or (by the outage) just before."""
     if outage.holding_off:
         return False
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             await topology.refresh()
     except REDIS_ERRORS as error:
         outage.failed(error)
