@@ -21,6 +21,7 @@ from hub.core.model import (
     Publication,
     Published,
     Selection,
+    SharedWakeup,
     Wakeup,
 )
 
@@ -83,8 +84,8 @@ class InboxStore(Protocol):
         """
         ...
 
-    async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, UUID | None]]:
-        """Apply up to `limit` due rows: release, expire, unsnooze. Returns what to tell, with wake-up ids.
+    async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, SharedWakeup | None]]:
+        """Apply up to `limit` due rows: release, expire, unsnooze. Returns what to tell, each with its wake-up.
 
         Expiry also turns the notification's queued deliveries `expired`. Safe to run in any number of processes.
         """

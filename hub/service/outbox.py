@@ -8,7 +8,7 @@ from uuid import UUID
 
 from hub.core import frames
 from hub.core.errors import StoreUnavailable
-from hub.core.model import InboxChange
+from hub.core.model import InboxChange, SharedWakeup
 from hub.core.wire import LiveChange
 from hub.ports import Bus, InboxStore
 
@@ -24,7 +24,9 @@ class Outbox:
         self._told: list[UUID] = []
         """Wake-up rows that have been told and wait to be deleted together."""
 
-    async def tell(self, changes: Sequence[InboxChange], wakeups: Sequence[UUID | None]) -> Sequence[LiveChange]:
+    async def tell(
+        self, changes: Sequence[InboxChange], wakeups: Sequence[SharedWakeup | None]
+    ) -> Sequence[LiveChange]:
         """Tell whoever is connected, and return what they were told, in order.
 
         Fails for neither bus nor store: what could not be told, or was told and not settled, is told later.
@@ -46,9 +48,9 @@ class Outbox:
         if told:
             await self._store.settle_wakeups(told)
 
-    async def _settle(self, wakeups: Sequence[UUID | None]) -> None:
+    async def _settle(self, wakeups: Sequence[SharedWakeup | None]) -> None:
         """Remember rows to delete with a later commit: a commit of its own would double the cost of a publish."""
-        self._told += [wakeup for wakeup in wakeups if wakeup is not None]
+        self._told += [wakeup.id for wakeup in wakeups if wakeup is not None and wakeup.told()]
         if len(self._told) >= _SETTLE_BATCH:
             # What the caller asked for is committed and told; rows that stay are told once more by a sweeper.
             with suppress(StoreUnavailable):

@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -148,7 +148,24 @@ class Database:
         return await self._retried(work, self.reader, None)
 
     async def write(self, work: Transaction[T], *, lookup: Transaction[T | None] | None = None) -> T:
-        """Run `work` in a write transaction and commit it; a caller that goes away does not stop it half-way.
+        """Do what `commit` does; a caller that goes away does not stop it half-way.
+
+        Raises:
+            DataError: the database refused a value; nothing is stored.
+            StoreUnavailable: the database stayed out of reach.
+
+        """
+        return await asyncio.shield(self.start(self.commit(work, lookup=lookup)))
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something to its end, whoever goes away meanwhile: `settled` and `close` wait for it."""
+        task = asyncio.ensure_future(work)
+        self._open_writes.add(task)
+        task.add_done_callback(self._write_done)
+        return task
+
+    async def commit(self, work: Transaction[T], *, lookup: Transaction[T | None] | None = None) -> T:
+        """Run `work` in a write transaction and commit it, for callers that are not cancelled.
 
         After a deadlock, a serialization failure or a lost connection it runs again, from the start. Where the
         connection was lost while committing, `lookup` is asked first whether it was stored after all; without it
@@ -159,10 +176,7 @@ class Database:
             StoreUnavailable: the database stayed out of reach.
 
         """
-        task = asyncio.ensure_future(self._retried(work, self.writer, lookup))
-        self._open_writes.add(task)
-        task.add_done_callback(self._write_done)
-        return await asyncio.shield(task)
+        return await self._retried(work, self.writer, lookup)
 
     def _write_done(self, task: asyncio.Task[object]) -> None:
         self._open_writes.discard(task)
@@ -203,7 +217,7 @@ class Database:
 
     async def settled(self) -> None:
         """Return once the writes that are under way have ended, those of callers who went away too."""
-        if self._open_writes:
+        while self._open_writes:  # one that ends may have started the next
             await asyncio.wait(self._open_writes)
 
     async def close(self) -> None:

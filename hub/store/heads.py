@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
-from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.cursor import epoch_of
 from hub.core.ids import uuid7
-from hub.core.model import Counts, Head, InboxKey
+from hub.core.model import Counts, Head, InboxKey, SharedWakeup
+from hub.store.bulk import Bulk
 from hub.store.rows import Row, Values
-from hub.store.sql import among, insert_missing
 from hub.store.tables import inbox_heads, wakeups
 
 
@@ -47,7 +45,7 @@ class Tally:
 class LockedHead:
     """A head row that this transaction holds; `save_heads` writes it back."""
 
-    user: str
+    key: InboxKey
     epoch: str
     version: int
     floor: int
@@ -65,45 +63,61 @@ class LockedHead:
         return Head(epoch_of(cluster, self.epoch), self.version, self.floor, counts)
 
 
-async def lock_heads(
-    connection: AsyncConnection, tenant: str, users: Collection[str], now: int
-) -> dict[str, LockedHead]:
-    """Lock the users' head rows in bytewise order, making those that are missing.
+Heads = dict[InboxKey, LockedHead]
+
+_COLUMNS = "SELECT tenant, user_id, epoch, version, floor, unread_count, unseen_count FROM "
+_LOCK_POSTGRES = (
+    _COLUMNS + "inbox_heads JOIN unnest($1::text[], $2::text[]) AS wanted (tenant, user_id) USING (tenant, user_id) "
+    # Of the table and not of the result, whose columns have the database's collation.
+    "ORDER BY inbox_heads.tenant, inbox_heads.user_id FOR UPDATE OF inbox_heads"
+)
+_LOCK_SQLITE = (
+    "WITH wanted AS (SELECT json_extract(value, '$[0]') AS tenant, json_extract(value, '$[1]') AS user_id "
+    "FROM json_each(?)) " + _COLUMNS + "wanted CROSS JOIN inbox_heads USING (tenant, user_id)"
+)
+
+
+async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], now: int, bulk: Bulk) -> Heads:
+    """Lock head rows in bytewise order, making those that are missing; returns them in that order.
 
     Locked by SELECT … ORDER BY … FOR UPDATE: an UPDATE of many rows locks in no order, and deadlocks. What is
     inserted is in order too, and before anything is locked, so inserting and locking can't wait for each other.
-    A single user, by far the most frequent, is locked right away: there is no other lock to wait for.
+    A single head, by far the most frequent, is locked right away: there is no other lock to wait for.
+
+    If a statement is needed before the locks, it makes the writes of `bulk` too; otherwise they are still to be made.
     """
-    here = sa.and_(inbox_heads.c.tenant == tenant, among(connection, inbox_heads.c.user_id, users))
-    if len(users) == 1 and (locked := await _lock(connection, here)):
+    wanted = sorted(keys)  # by code point, which is the order of the UTF-8 bytes
+    if len(wanted) == 1 and (locked := await _lock(connection, wanted)):
         return locked
-    known = set((await connection.execute(sa.select(inbox_heads.c.user_id).where(here))).scalars())
-    missing = sorted(set(users) - known)  # by code point, which is the order of the UTF-8 bytes
-    if missing:
-        await insert_missing(connection, inbox_heads, [_new_head(tenant, user, now) for user in missing])
-    return await _lock(connection, here)
+    bulk.insert_where_free(inbox_heads, [_new_head(key, now) for key in wanted])
+    await bulk.write()
+    return await _lock(connection, wanted)
 
 
-async def _lock(connection: AsyncConnection, here: sa.ColumnElement[bool]) -> dict[str, LockedHead]:
-    rows = await connection.execute(
-        sa.select(inbox_heads).where(here).order_by(inbox_heads.c.user_id).with_for_update()
-    )
-    return {
-        row.user_id: LockedHead(row.user_id, row.epoch, row.version, row.floor, row.unread_count, row.unseen_count)
-        for row in rows
-    }
+async def _lock(connection: AsyncConnection, keys: Sequence[InboxKey]) -> Heads:
+    if connection.dialect.name == "postgresql":
+        arrays = ([key.tenant for key in keys], [key.user for key in keys])
+        rows = await connection.exec_driver_sql(_LOCK_POSTGRES, arrays)
+    else:
+        rows = await connection.exec_driver_sql(_LOCK_SQLITE, (json.dumps(keys),))
+    locked = {}
+    for row in rows:
+        key = InboxKey(row.tenant, row.user_id)
+        locked[key] = LockedHead(key, row.epoch, row.version, row.floor, row.unread_count, row.unseen_count)
+    return locked
 
 
 async def make_heads(connection: AsyncConnection, keys: Collection[InboxKey], now: int) -> None:
     """Make the head rows that are missing, in the order in which `lock_heads` would; none is locked."""
-    rows = [_new_head(tenant, user, now) for tenant, user in sorted(set(keys))]
-    await insert_missing(connection, inbox_heads, rows)
+    bulk = Bulk(connection)
+    bulk.insert_where_free(inbox_heads, [_new_head(key, now) for key in sorted(set(keys))])
+    await bulk.write()
 
 
-def _new_head(tenant: str, user: str, now: int) -> dict[str, object]:
+def _new_head(key: InboxKey, now: int) -> Values:
     return {
-        "tenant": tenant,
-        "user_id": user,
+        "tenant": key.tenant,
+        "user_id": key.user,
         "epoch": secrets.token_hex(8),
         "version": 0,
         "floor": 0,
@@ -113,41 +127,39 @@ def _new_head(tenant: str, user: str, now: int) -> dict[str, object]:
     }
 
 
-SAVE_HEAD = (
-    sa.update(inbox_heads)
-    .where(inbox_heads.c.tenant == sa.bindparam("of_tenant"), inbox_heads.c.user_id == sa.bindparam("of_user"))
-    .values(
-        version=sa.bindparam("new_version"),
-        unread_count=sa.bindparam("new_unread"),
-        unseen_count=sa.bindparam("new_unseen"),
-    )
-)
-
-
-async def save_heads(connection: AsyncConnection, tenant: str, heads: Iterable[LockedHead]) -> None:
+def save_heads(bulk: Bulk, heads: Iterable[LockedHead]) -> None:
     """Write locked heads back."""
-    await connection.execute(SAVE_HEAD, [saved_values(tenant, head) for head in heads])
+    bulk.update(
+        inbox_heads,
+        [
+            {
+                "tenant": head.key.tenant,
+                "user_id": head.key.user,
+                "version": head.version,
+                "unread_count": head.unread,
+                "unseen_count": head.unseen,
+            }
+            for head in heads
+        ],
+    )
 
 
-def saved_values(tenant: str, head: LockedHead) -> Values:
-    """Return the parameters of `SAVE_HEAD`."""
-    return {
-        "of_tenant": tenant,
-        "of_user": head.user,
-        "new_version": head.version,
-        "new_unread": head.unread,
-        "new_unseen": head.unseen,
-    }
+def leave_wakeups(
+    bulk: Bulk, heads: Iterable[LockedHead], callers: Mapping[str, int], now: int
+) -> dict[str, SharedWakeup]:
+    """Leave a row for each tenant that says whose heads moved, and to which version, until they have been told.
 
-
-async def leave_wakeup(connection: AsyncConnection, tenant: str, heads: Mapping[str, int], now: int) -> UUID:
-    """Leave a row that says whose heads moved, and to which version, until somebody has told them."""
-    identifier = uuid7(now)
-    await connection.execute(sa.insert(wakeups), wakeup_values(identifier, tenant, heads, now))
-    return identifier
-
-
-def wakeup_values(identifier: UUID, tenant: str, heads: Mapping[str, int], now: int) -> Values:
-    """Return a wake-up row."""
-    moved = json.dumps([[user, heads[user]] for user in heads])
-    return {"id": identifier, "tenant": tenant, "heads": moved, "created_at": now}
+    `callers`: how many, by tenant, are going to tell of them.
+    """
+    moved: dict[str, list[tuple[str, int]]] = {}
+    for head in heads:
+        moved.setdefault(head.key.tenant, []).append((head.key.user, head.version))
+    shared = {tenant: SharedWakeup(uuid7(now), callers[tenant]) for tenant in moved}
+    bulk.insert(
+        wakeups,
+        [
+            {"id": shared[tenant].id, "tenant": tenant, "heads": json.dumps(those), "created_at": now}
+            for tenant, those in moved.items()
+        ],
+    )
+    return shared

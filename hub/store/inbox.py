@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -26,14 +27,21 @@ from hub.core.model import (
     Publication,
     Published,
     Selection,
+    SharedWakeup,
     Wakeup,
 )
 from hub.store import inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers
+from hub.store.committer import Committer
 from hub.store.engine import Database, Transaction
 from hub.store.heads import make_heads
+from hub.store.inbox_publish import Publish
 from hub.store.tables import idempotency, tickets, wakeups
 
 T = TypeVar("T")
+
+_MOST_ROWS = 2_000
+"""Rows that publications may share a transaction with; what is larger by itself has one of its own."""
+_MOST_PUBLICATIONS = 500
 
 IDEMPOTENCY_KEPT = 7 * 24 * 3600 * 1000
 """Milliseconds for which an idempotency key is remembered."""
@@ -44,12 +52,20 @@ class SqlInboxStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        committer = Committer(database.start, writers=1)
+        self._publishing = committer.lane(
+            self._publish, attrgetter("rows"), most_weight=_MOST_ROWS, most_works=_MOST_PUBLICATIONS
+        )
 
     async def publish(self, publication: Publication, now: int) -> Published:
-        """Store a publication whole."""
-        return await self._database.write(
-            partial(inbox_publish.store, publication=publication, now=now, cluster=self._database.cluster),
-            lookup=partial(inbox_publish.find, publication=publication),
+        """Store a publication whole, in one transaction with others that come meanwhile."""
+        return await self._publishing.submit(Publish(publication, now))
+
+    async def _publish(self, group: Sequence[Publish]) -> Sequence[Published | Exception]:
+        cluster = self._database.cluster
+        return await self._database.commit(
+            partial(inbox_publish.store, group=group, cluster=cluster),
+            lookup=partial(inbox_publish.find_or_store, group=group, cluster=cluster),
         )
 
     async def mark(
@@ -114,9 +130,9 @@ class SqlInboxStore:
         """Read a notification with what became of it."""
         return await self._database.read(partial(inbox_read.notification, tenant=tenant, identifier=notification))
 
-    async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, UUID | None]]:
+    async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, SharedWakeup | None]]:
         """Apply up to `limit` due timers, each in a transaction of its own: one may concern 1,000 inboxes."""
-        told: list[tuple[InboxChange, UUID | None]] = []
+        told: timers.Applied = []
         for _ in range(limit):
             due = await self.next_timer()  # a look costs SQLite's only writer nothing
             if due is None or due > now:

@@ -29,9 +29,10 @@ from hub.core.model import (
     Selection,
     TimerKind,
 )
-from hub.store.heads import LockedHead, Tally, leave_wakeup, lock_heads, save_heads
+from hub.store.bulk import Bulk
+from hub.store.heads import LockedHead, Tally, leave_wakeups, lock_heads, save_heads
 from hub.store.rows import ITEM_COLUMNS, Row, Values, head_of, item_of, items_with_content, plan_of
-from hub.store.sql import among, insert_many
+from hub.store.sql import among
 from hub.store.tables import deliveries, inbox_heads, inbox_items, notifications, timers
 
 MAX_IDS = 100
@@ -140,8 +141,8 @@ async def apply(
     here = sa.and_(inbox_heads.c.tenant == key.tenant, inbox_heads.c.user_id == key.user)
     before = (await connection.execute(sa.select(inbox_heads).where(here))).first()
     if before is None:
-        heads = await lock_heads(connection, key.tenant, [key.user], now)
-        return Marked(0, heads[key.user].head(cluster))
+        heads = await lock_heads(connection, [key], now, Bulk(connection))
+        return Marked(0, heads[key].head(cluster))
     # All there is: as of now, not as of when the head gets locked. What appears in between is left alone, with
     # its deliveries, which were not there to be locked.
     upto = _upto(selection, before, cluster) if selection.all else 0
@@ -151,17 +152,19 @@ async def apply(
     if mark.ids == ():
         return Marked(0, head_of(before, cluster))
     needless = await _lock_needless(connection, mark)
-    head = (await lock_heads(connection, key.tenant, [key.user], now))[key.user]
+    head = (await lock_heads(connection, [key], now, Bulk(connection)))[key]
     rows = await _change_items(connection, mark, head)
     await _cancel(connection, mark, needless)
     if not rows or action is MarkAction.DELIVERED:
         return Marked(len(rows), head.head(cluster))
-    await save_heads(connection, key.tenant, [head])
+    bulk = Bulk(connection)
+    save_heads(bulk, [head])
     if action is MarkAction.SNOOZE and until is not None:
-        await insert_many(connection, timers, [_timer(key, row.notification_id, until) for row in rows])
+        bulk.insert(timers, [_timer(key, row.notification_id, until) for row in rows])
     change = await _told(connection, mark, [row.notification_id for row in rows], head, cluster)
-    wakeup = await leave_wakeup(connection, key.tenant, {key.user: head.version}, now)
-    return Marked(len(rows), head.head(cluster), change, wakeup)
+    wakeups = leave_wakeups(bulk, [head], {key.tenant: 1}, now)
+    await bulk.write()
+    return Marked(len(rows), head.head(cluster), change, wakeups[key.tenant])
 
 
 def _upto(selection: Selection, head: Row, cluster: str) -> int:

@@ -1,155 +1,151 @@
-"""Publishing: everything that one publication stores, in one transaction."""
+"""Publishing: everything that a group of publications stores, in one transaction.
+
+Locks: idempotency keys, (inserts content, timers, deliveries), heads, (inserts items).
+"""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.errors import IdempotencyConflict
 from hub.core.ids import uuid7
-from hub.core.model import Content, IdempotencyRecord, ItemState, Publication, Published, TimerKind
-from hub.store.heads import (
-    SAVE_HEAD,
-    LockedHead,
-    Tally,
-    leave_wakeup,
-    lock_heads,
-    save_heads,
-    saved_values,
-    wakeup_values,
-)
+from hub.core.model import Content, Head, InboxKey, ItemState, Publication, Published, TimerKind
+from hub.store.bulk import Bulk
+from hub.store.heads import Heads, Tally, leave_wakeups, lock_heads, save_heads
+from hub.store.idempotency_keys import claim_keys
 from hub.store.rows import Values, content_values, delivery_values
-from hub.store.sql import insert_many, inserted
-from hub.store.tables import deliveries, idempotency, inbox_items, notifications, timers, wakeups
+from hub.store.sql import among
+from hub.store.tables import deliveries, inbox_items, notifications, timers
 
 _NEW = Tally(unread=1, unseen=1)
-_ITEM = ("tenant", "user_id", "notification_id", "state", "version", "since", "appeared_at", "category")
 
 
-async def store(connection: AsyncConnection, publication: Publication, now: int, cluster: str) -> Published:
-    """Store a publication, or find what an earlier one left under its idempotency key."""
-    content = publication.content
-    if publication.idempotency is not None:
-        earlier = await _claim_key(connection, publication.idempotency, content, now)
-        if earlier is not None:
-            return earlier
-    users = sorted(set(publication.users))
-    due = _timers(publication, now)
-    # Nothing but one inbox needs the content's row: it can come with the item.
-    alone = len(users) == 1 and not due and not publication.deliveries and connection.dialect.name == "postgresql"
-    if not alone:
-        await connection.execute(sa.insert(notifications), content_values(content))
-    await insert_many(connection, timers, due)
-    await insert_many(
-        connection, deliveries, [delivery_values(delivery, content) for delivery in publication.deliveries]
-    )
-    if not users:
-        return Published(content.id)
-    if content.appears_at > now:
-        await insert_many(connection, inbox_items, [_item(content, user, ItemState.PENDING, 0) for user in users])
-        return Published(content.id)
-    heads = await lock_heads(connection, content.tenant, users, now)
-    if len(heads) == 1 and connection.dialect.name == "postgresql":
-        [head] = heads.values()
-        wakeup = await _appear_at_once(connection, content, head, now, with_content=alone)
-        return Published(content.id, heads={head.user: head.head(cluster)}, wakeup=wakeup)
-    versions = await _appear(connection, content, heads)
-    wakeup = await leave_wakeup(connection, content.tenant, versions, now)
-    return Published(content.id, heads={user: head.head(cluster) for user, head in heads.items()}, wakeup=wakeup)
+class Publish(NamedTuple):
+    """One call of `InboxStore.publish`."""
+
+    publication: Publication
+    now: int
+
+    @property
+    def rows(self) -> int:
+        """Return roughly how many rows it stores."""
+        return 1 + len(self.publication.users) + len(self.publication.deliveries)
+
+    @property
+    def id(self) -> UUID:
+        """Return the notification's id."""
+        return self.publication.content.id
+
+    @property
+    def tenant(self) -> str:
+        """Return the notification's tenant."""
+        return self.publication.content.tenant
+
+    @property
+    def pending(self) -> bool:
+        """Return whether its items appear later only."""
+        return self.publication.content.appears_at > self.now
 
 
-async def find(connection: AsyncConnection, publication: Publication) -> Published | None:
-    """Find out whether a publication was stored although its COMMIT was not confirmed.
+async def store(connection: AsyncConnection, group: Sequence[Publish], cluster: str) -> list[Published | Exception]:
+    """Store publications, or find what earlier ones left under their idempotency keys.
 
-    Its heads are not told of here: the wake-up row is still there, and a sweeper tells them.
+    Answers are in the order of the group, and so are the versions that an inbox takes for it.
     """
-    content = publication.content
-    here = sa.and_(notifications.c.tenant == content.tenant, notifications.c.id == content.id)
-    found = (await connection.execute(sa.select(notifications.c.id).where(here))).first()
-    return None if found is None else Published(content.id)
+    now = max(publish.now for publish in group)
+    earlier = await claim_keys(connection, [publish.publication for publish in group], now)
+    new = [publish for publish, answer in zip(group, earlier, strict=True) if answer is None]
+    stored = iter(await _store_new(connection, new, now, cluster))
+    return [next(stored) if answer is None else answer for answer in earlier]
 
 
-async def _claim_key(
-    connection: AsyncConnection, record: IdempotencyRecord, content: Content, now: int
-) -> Published | None:
-    """Take the key, or return what was published under it; waits for another who is taking it right now."""
-    row = {
-        "tenant": content.tenant,
-        "operation": record.operation,
-        "key": record.key,
-        "body_hash": record.body_hash,
-        "response": record.response,
-        "notification_id": content.id,
-        "created_at": now,
-    }
-    if await inserted(connection, idempotency, row):
-        return None
+async def find_or_store(
+    connection: AsyncConnection, group: Sequence[Publish], cluster: str
+) -> list[Published | Exception]:
+    """Find what was stored of a group though its COMMIT was not confirmed, and store the rest.
+
+    Of what is found, heads are not told of here: the wake-up row is still there, and a sweeper tells them.
+    """
     here = sa.and_(
-        idempotency.c.tenant == content.tenant,
-        idempotency.c.operation == record.operation,
-        idempotency.c.key == record.key,
+        notifications.c.tenant.in_({publish.tenant for publish in group}),
+        among(connection, notifications.c.id, [publish.id for publish in group]),
     )
-    first = (await connection.execute(sa.select(idempotency).where(here))).one()
-    if not hmac.compare_digest(first.body_hash, record.body_hash):
-        raise IdempotencyConflict("this idempotency key was used before, with another body")
-    return Published(first.notification_id, response=first.response, replayed=True)
+    found = set((await connection.execute(sa.select(notifications.c.id).where(here))).scalars())
+    missing = [publish for publish in group if publish.id not in found]
+    stored = iter(await store(connection, missing, cluster) if missing else ())
+    return [Published(publish.id) if publish.id in found else next(stored) for publish in group]
 
 
-async def _appear(connection: AsyncConnection, content: Content, heads: Mapping[str, LockedHead]) -> dict[str, int]:
-    """Insert LIVE items, each with its user's next version."""
-    for head in heads.values():
+async def _store_new(
+    connection: AsyncConnection, group: Sequence[Publish], now: int, cluster: str
+) -> Sequence[Published]:
+    """Store publications that are not there yet: heads as late as possible, and each of them once."""
+    bulk = Bulk(connection)
+    _add_contents(bulk, group)
+    wanted = {key for publish in group for key in _inboxes(publish)}
+    if not wanted:
+        await bulk.write()
+        return [Published(publish.id) for publish in group]
+    heads = await lock_heads(connection, wanted, now, bulk)
+    items: list[Values] = []
+    moved = [_appear(publish, heads, items, cluster) for publish in group]
+    save_heads(bulk, heads.values())
+    bulk.insert(inbox_items, items)
+    callers = Counter(publish.tenant for publish, after in zip(group, moved, strict=True) if after)
+    wakeups = leave_wakeups(bulk, heads.values(), callers, now)
+    await bulk.write()
+    return [
+        Published(publish.id, heads=after, wakeup=wakeups[publish.tenant] if after else None)
+        for publish, after in zip(group, moved, strict=True)
+    ]
+
+
+def _add_contents(bulk: Bulk, group: Sequence[Publish]) -> None:
+    """Add what concerns no head: contents, timers, deliveries, and items that appear later."""
+    contents = [publish.publication.content for publish in group]
+    bulk.insert(notifications, [content_values(content) for content in contents])
+    bulk.insert(timers, [timer for publish in group for timer in _timers(publish)])
+    bulk.insert(
+        deliveries,
+        [
+            delivery_values(delivery, publish.publication.content)
+            for publish in group
+            for delivery in publish.publication.deliveries
+        ],
+    )
+    bulk.insert(
+        inbox_items,
+        [
+            _item(publish.publication.content, user, ItemState.PENDING, 0)
+            for publish in group
+            if publish.pending
+            for user in set(publish.publication.users)
+        ],
+    )
+
+
+def _inboxes(publish: Publish) -> list[InboxKey]:
+    """Return the inboxes that items appear in now, in order."""
+    if publish.pending:
+        return []
+    return [InboxKey(publish.tenant, user) for user in sorted(set(publish.publication.users))]
+
+
+def _appear(publish: Publish, heads: Heads, items: list[Values], cluster: str) -> dict[str, Head]:
+    """Add LIVE items, each with its inbox's next version; returns the heads as they are right after it."""
+    moved = {}
+    for key in _inboxes(publish):
+        head = heads[key]
         head.version += 1
         head.add(_NEW)
-    versions = {user: head.version for user, head in heads.items()}
-    await save_heads(connection, content.tenant, heads.values())
-    rows = [_item(content, user, ItemState.LIVE, version) for user, version in versions.items()]
-    await insert_many(connection, inbox_items, rows)
-    return versions
-
-
-_APPEAR_AT_ONCE = (
-    sa.insert(wakeups)
-    .values({column.name: sa.bindparam(f"wakeup_{column.name}") for column in wakeups.c})
-    .add_cte(
-        SAVE_HEAD.cte("saved"),
-        sa.insert(inbox_items).values({name: sa.bindparam(f"item_{name}") for name in _ITEM}).cte("appeared"),
-    )
-)
-
-
-_CONTENT = [column.name for column in notifications.c if column.server_default is None]
-_ALL_AT_ONCE = _APPEAR_AT_ONCE.add_cte(
-    sa.insert(notifications).values({name: sa.bindparam(f"content_{name}") for name in _CONTENT}).cte("content")
-)
-
-
-async def _appear_at_once(
-    connection: AsyncConnection, content: Content, head: LockedHead, now: int, *, with_content: bool
-) -> UUID:
-    """Do what `_appear` and `leave_wakeup` do, for one user and in one round trip instead of three.
-
-    `with_content`: the notification's row too (foreign keys are checked when a statement has ended).
-    """
-    head.version += 1
-    head.add(_NEW)
-    identifier = uuid7(now)
-    item = _item(content, head.user, ItemState.LIVE, head.version)
-    wakeup = wakeup_values(identifier, content.tenant, {head.user: head.version}, now)
-    row = content_values(content) if with_content else {}
-    await connection.execute(
-        _ALL_AT_ONCE if with_content else _APPEAR_AT_ONCE,
-        {
-            **saved_values(content.tenant, head),
-            **{f"content_{name}": value for name, value in row.items()},
-            **{f"item_{name}": value for name, value in item.items()},
-            **{f"wakeup_{name}": value for name, value in wakeup.items()},
-        },
-    )
-    return identifier
+        items.append(_item(publish.publication.content, key.user, ItemState.LIVE, head.version))
+        moved[key.user] = head.head(cluster)
+    return moved
 
 
 def _item(content: Content, user: str, state: ItemState, version: int) -> Values:
@@ -165,10 +161,10 @@ def _item(content: Content, user: str, state: ItemState, version: int) -> Values
     }
 
 
-def _timers(publication: Publication, now: int) -> list[Values]:
-    content = publication.content
+def _timers(publish: Publish) -> list[Values]:
+    content = publish.publication.content
     due = []
-    if publication.users and content.appears_at > now:
+    if publish.publication.users and publish.pending:
         due.append((TimerKind.RELEASE, content.appears_at))
     if content.expires_at is not None:
         due.append((TimerKind.EXPIRE, content.expires_at))

@@ -22,11 +22,6 @@ def among(connection: AsyncConnection, column: sa.Column[Any], values: Collectio
     return column == sa.any_(sa.bindparam(None, list(values), type_=sa.ARRAY(of)))
 
 
-async def insert_missing(connection: AsyncConnection, table: sa.Table, rows: Sequence[Values]) -> None:
-    """Insert rows where the key is free, one after the other; waits for others who are inserting the same key."""
-    await connection.execute(_insert_where_free(connection, table), rows)
-
-
 async def inserted(connection: AsyncConnection, table: sa.Table, row: Values) -> bool:
     """Insert one row if its key is free, and tell; waits for others who are inserting the same key."""
     return (await connection.execute(_insert_where_free(connection, table), row)).rowcount == 1

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import DeliveryState, InboxChange, InboxKey, Item, ItemState, TimerKind
-from hub.store.heads import LockedHead, Tally, leave_wakeup, lock_heads, save_heads
+from hub.core.model import DeliveryState, InboxChange, InboxKey, Item, ItemState, SharedWakeup, TimerKind
+from hub.store.bulk import Bulk
+from hub.store.heads import Heads, LockedHead, Tally, leave_wakeups, lock_heads, save_heads
 from hub.store.rows import ITEM_COLUMNS, Row, Values, item_of, items_with_content
 from hub.store.sql import among
 from hub.store.tables import deliveries, inbox_items, notifications, timers
 
-Applied = list[tuple[InboxChange, UUID | None]]
+Applied = list[tuple[InboxChange, SharedWakeup | None]]
 
 _EXPIRED = "The notification expired before this step was due."
 
@@ -51,13 +51,20 @@ async def _release(connection: AsyncConnection, timer: Row, now: int, cluster: s
     heads, items = await _lock(connection, timer, pending, now)
     changes = []
     for user, item in items.items():
-        head = heads[user]
+        head = heads[InboxKey(timer.tenant, user)]
         head.version += 1
         head.add(_tally(item))
         live = replace(item, state=ItemState.LIVE, version=head.version, since=head.version)
         changes.append(InboxChange(InboxKey(timer.tenant, user), head.head(cluster), item=live))
     values: Values = {"state": int(ItemState.LIVE), "since": sa.bindparam("new_version")}
-    return await _write(connection, timer, [heads[user] for user in items], values=values, changes=changes, now=now)
+    return await _write(
+        connection,
+        timer,
+        [heads[InboxKey(timer.tenant, user)] for user in items],
+        values=values,
+        changes=changes,
+        now=now,
+    )
 
 
 async def _expire(connection: AsyncConnection, timer: Row, now: int, cluster: str) -> Applied:
@@ -66,7 +73,7 @@ async def _expire(connection: AsyncConnection, timer: Row, now: int, cluster: st
     heads, items = await _lock(connection, timer, inbox_items.c.state != int(ItemState.GONE), now)
     changes = []
     for user, item in items.items():
-        head = heads[user]
+        head = heads[InboxKey(timer.tenant, user)]
         head.version += 1
         if item.state is ItemState.LIVE:
             head.add(_tally(item), -1)
@@ -79,7 +86,14 @@ async def _expire(connection: AsyncConnection, timer: Row, now: int, cluster: st
             )
         )
     values: Values = {"state": int(ItemState.GONE)}
-    return await _write(connection, timer, [heads[user] for user in items], values=values, changes=changes, now=now)
+    return await _write(
+        connection,
+        timer,
+        [heads[InboxKey(timer.tenant, user)] for user in items],
+        values=values,
+        changes=changes,
+        now=now,
+    )
 
 
 async def _unsnooze(connection: AsyncConnection, timer: Row, now: int, cluster: str) -> Applied:
@@ -92,14 +106,21 @@ async def _unsnooze(connection: AsyncConnection, timer: Row, now: int, cluster: 
     heads, items = await _lock(connection, timer, snoozed, now)
     changes = []
     for user, item in items.items():
-        head = heads[user]
+        head = heads[InboxKey(timer.tenant, user)]
         head.version += 1
         back = replace(item, snoozed_until=None, version=head.version)
         head.add(_tally(item), -1)
         head.add(_tally(back))
         changes.append(InboxChange(InboxKey(timer.tenant, user), head.head(cluster), item=back))
     values: Values = {"snoozed_until": None}
-    return await _write(connection, timer, [heads[user] for user in items], values=values, changes=changes, now=now)
+    return await _write(
+        connection,
+        timer,
+        [heads[InboxKey(timer.tenant, user)] for user in items],
+        values=values,
+        changes=changes,
+        now=now,
+    )
 
 
 def _tally(item: Item) -> Tally:
@@ -110,7 +131,7 @@ def _tally(item: Item) -> Tally:
 
 async def _lock(
     connection: AsyncConnection, timer: Row, condition: sa.ColumnElement[bool], now: int
-) -> tuple[Mapping[str, LockedHead], Mapping[str, Item]]:
+) -> tuple[Heads, Mapping[str, Item]]:
     """Lock the heads of the notification's recipients whose items meet the condition, then read those items."""
     here = sa.and_(
         inbox_items.c.tenant == timer.tenant, inbox_items.c.notification_id == timer.notification_id, condition
@@ -118,7 +139,8 @@ async def _lock(
     users = (await connection.execute(sa.select(inbox_items.c.user_id).where(here))).scalars().all()
     if not users:
         return {}, {}
-    heads = await lock_heads(connection, timer.tenant, users, now)
+    keys = [InboxKey(timer.tenant, user) for user in users]
+    heads = await lock_heads(connection, keys, now, Bulk(connection))
     rows = await connection.execute(
         sa.select(notifications, *ITEM_COLUMNS)
         .select_from(items_with_content)
@@ -140,7 +162,6 @@ async def _write(
     """Write locked heads and their items of the timer's notification, and leave a wake-up row."""
     if not heads:
         return []
-    await save_heads(connection, timer.tenant, heads)
     update = (
         sa.update(inbox_items)
         .where(
@@ -150,9 +171,12 @@ async def _write(
         )
         .values(values | {"version": sa.bindparam("new_version")})
     )
-    await connection.execute(update, [{"of_user": head.user, "new_version": head.version} for head in heads])
-    wakeup = await leave_wakeup(connection, timer.tenant, {head.user: head.version for head in heads}, now)
-    return [(change, wakeup) for change in changes]
+    await connection.execute(update, [{"of_user": head.key.user, "new_version": head.version} for head in heads])
+    bulk = Bulk(connection)
+    save_heads(bulk, heads)
+    wakeups = leave_wakeups(bulk, heads, {timer.tenant: len(changes)}, now)
+    await bulk.write()
+    return [(change, wakeups[timer.tenant]) for change in changes]
 
 
 async def _expire_deliveries(connection: AsyncConnection, timer: Row, now: int) -> None:

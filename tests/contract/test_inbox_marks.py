@@ -59,7 +59,7 @@ class TestMark:
         assert {name: getattr(stored, name) for name in fields} == fields
         wakeups = {wakeup.id: list(wakeup.heads) for wakeup in await store.leftover_wakeups(START + 9_999, 9)}
         assert marked.wakeup is not None
-        assert wakeups[marked.wakeup] == [(ADA, 4)]
+        assert wakeups[marked.wakeup.id] == [(ADA, 4)]
 
     @pytest.mark.parametrize("action", [action for action in MarkAction if action is not MarkAction.UNREAD])
     async def test_again_changes_nothing(self, database: Database, store: SqlInboxStore, action: MarkAction) -> None:

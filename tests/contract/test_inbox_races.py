@@ -144,7 +144,7 @@ def _since(count: int) -> list[int]:
     return versions
 
 
-@pytest.mark.parametrize("step", ["lock_heads", "_appear", "leave_wakeup"])
+@pytest.mark.parametrize("step", ["claim_keys", "lock_heads", "_appear", "leave_wakeups"])
 async def test_publish_broken_in_the_middle_leaves_nothing(
     database: Database, store: SqlInboxStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -161,7 +161,7 @@ async def test_publish_broken_in_the_middle_leaves_nothing(
     assert not again.replayed
 
 
-@pytest.mark.parametrize("step", ["save_heads", "_cancel", "leave_wakeup"])
+@pytest.mark.parametrize("step", ["save_heads", "_cancel", "leave_wakeups"])
 async def test_mark_broken_in_the_middle_leaves_nothing(
     database: Database, store: SqlInboxStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -189,7 +189,7 @@ async def test_timer_broken_in_the_middle_comes_again(
     assert (await check_inbox(database, ADA)).counts == (1, 1)
 
 
-async def _broken(*_args: object, **_kwargs: object) -> Never:
+def _broken(*_args: object, **_kwargs: object) -> Never:
     raise ZeroDivisionError
 
 

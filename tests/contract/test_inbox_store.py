@@ -44,7 +44,8 @@ class TestPublish:
             assert (item.content, item.version, item.since) == (sent.content, 1, 1)
             assert (item.state, item.appeared_at) == (ItemState.LIVE, START)
         [wakeup] = await store.leftover_wakeups(START + 1, 10)
-        assert (wakeup.id, list(wakeup.heads)) == (published.wakeup, [(ADA, 1), (GRACE, 1)])
+        assert published.wakeup is not None
+        assert (wakeup.id, list(wakeup.heads)) == (published.wakeup.id, [(ADA, 1), (GRACE, 1)])
         rows = await table_counts(database)
         assert (rows["notifications"], rows["inbox_items"], rows["deliveries"], rows["idempotency"]) == (1, 2, 2, 1)
 
@@ -194,12 +195,10 @@ class TestVersions:
 
 class TestWakeups:
     async def test_settled_ones_are_gone(self, store: SqlInboxStore) -> None:
-        wakeups = [(await store.publish(publication("ada", now=START + n), START + n)).wakeup for n in range(3)]
+        told = [(await store.publish(publication("ada", now=START + n), START + n)).wakeup for n in range(3)]
+        wakeups = [wakeup.id for wakeup in told if wakeup is not None]
         assert [wakeup.id for wakeup in await store.leftover_wakeups(START + 2, 9)] == wakeups[:2]
         assert [wakeup.id for wakeup in await store.leftover_wakeups(START + 9, 1)] == wakeups[:1]
-        first, second, _ = wakeups
-        assert first is not None
-        assert second is not None
-        await store.settle_wakeups([first, second, uuid7(START)])
+        await store.settle_wakeups([*wakeups[:2], uuid7(START)])
         await store.settle_wakeups([])
         assert [wakeup.id for wakeup in await store.leftover_wakeups(START + 9, 9)] == wakeups[2:]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from uuid import UUID
 
 import pytest
 
-from hub.core.model import InboxChange, InboxKey, InboxQuery, ItemState, MarkAction
+from hub.core.model import InboxChange, InboxKey, InboxQuery, ItemState, MarkAction, SharedWakeup
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from tests.support.clock import START
@@ -41,7 +40,7 @@ async def other_store(database: Database, database_url: str) -> AsyncIterator[Sq
         yield SqlInboxStore(opened)
 
 
-def changes_of(applied: Sequence[tuple[InboxChange, UUID | None]]) -> list[InboxChange]:
+def changes_of(applied: Sequence[tuple[InboxChange, SharedWakeup | None]]) -> list[InboxChange]:
     return [change for change, _ in applied]
 
 
@@ -72,7 +71,7 @@ class TestRelease:
         wakeups = {wakeup.id: list(wakeup.heads) for wakeup in await store.leftover_wakeups(DUE + 1, 9)}
         told = applied[0][1]
         assert told is not None
-        assert wakeups[told] == [(ADA, 2), (GRACE, 1)]
+        assert wakeups[told.id] == [(ADA, 2), (GRACE, 1)]
         for change in changes_of(applied):
             assert change.head == await check_inbox(database, change.key)
             assert change.item == await store.item(change.key, sent.id)

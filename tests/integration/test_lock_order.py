@@ -1,4 +1,7 @@
-"""Head rows are locked, and made, in bytewise order: only then can overlapping publishes never wait in a circle."""
+"""What publishes share is locked, and made, in bytewise order: only then can overlapping ones never wait in a circle.
+
+That is idempotency keys, then heads.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,17 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.core.model import InboxKey, Publication
+from hub.store import inbox_publish
+from hub.store.bulk import Bulk
 from hub.store.engine import Database, open_database
 from hub.store.heads import lock_heads
-from hub.store.sql import insert_missing
+from hub.store.idempotency_keys import claim_keys
+from hub.store.inbox import SqlInboxStore
+from hub.store.inbox_publish import Publish
 from hub.store.tables import inbox_heads
 from tests.support.clock import START
+from tests.support.inboxes import publication
 
 USERS = ["Z", "a", "b", "z", "ä", "😀"]
 """In the order of their UTF-8 bytes; a language's collation has another."""
@@ -32,6 +41,17 @@ def head(user: str) -> dict[str, object]:
     return {"tenant": "default", "user_id": user, "epoch": "e", "created_at": START, **counts}
 
 
+async def insert(connection: AsyncConnection, *users: str) -> None:
+    bulk = Bulk(connection)
+    bulk.insert_where_free(inbox_heads, [head(user) for user in users])
+    await bulk.write()
+
+
+async def lock(connection: AsyncConnection, *users: str) -> list[str]:
+    keys = [InboxKey("default", user) for user in users]
+    return [key.user for key in await lock_heads(connection, keys, START, Bulk(connection))]
+
+
 async def until_somebody_waits(connection: AsyncConnection) -> None:
     waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     while (await connection.execute(waiting)).scalar_one() == 0:
@@ -45,17 +65,17 @@ async def free_heads(connection: AsyncConnection) -> list[str]:
 
 async def test_heads_are_locked_in_order(database: Database) -> None:
     async with database.writer() as connection:
-        await insert_missing(connection, inbox_heads, [head(user) for user in reversed(USERS)])
+        await insert(connection, *reversed(USERS))
 
-    async def lock(connection: AsyncConnection) -> None:
+    async def lock_as_found(connection: AsyncConnection) -> None:
         # However the rows are found: here in the order in which they lie in the table.
         await connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         await connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-        await lock_heads(connection, "default", WANTED, START)
+        await lock(connection, *WANTED)
 
     async with database.writer() as holder:
-        await lock_heads(holder, "default", [HELD], START)
-        locking = asyncio.ensure_future(database.write(lock))
+        await lock(holder, HELD)
+        locking = asyncio.ensure_future(database.write(lock_as_found))
         async with database.writer() as onlooker:
             await until_somebody_waits(onlooker)
             assert await free_heads(onlooker) == USERS[USERS.index(HELD) + 1 :]
@@ -64,15 +84,35 @@ async def test_heads_are_locked_in_order(database: Database) -> None:
 
 async def test_heads_are_made_in_order(database: Database) -> None:
     async with database.writer() as holder:
-        await insert_missing(holder, inbox_heads, [head(HELD)])
-        locking = asyncio.ensure_future(
-            database.write(lambda connection: lock_heads(connection, "default", WANTED, START))
-        )
+        await insert(holder, HELD)
+        locking = asyncio.ensure_future(database.write(lambda connection: lock(connection, *WANTED)))
         async with database.writer() as onlooker:
             await until_somebody_waits(onlooker)
             await onlooker.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
-            later = USERS[USERS.index(HELD) + 1 :]
             async with onlooker.begin_nested() as trial:
-                await insert_missing(onlooker, inbox_heads, [head(user) for user in later])
+                await insert(onlooker, *USERS[USERS.index(HELD) + 1 :])
                 await trial.rollback()
-    assert sorted(await locking) == USERS
+    assert await locking == USERS
+
+
+def keyed(key: str) -> Publication:
+    return publication("a", idempotency=(key, b"hash"))
+
+
+async def test_keys_are_taken_in_order_and_before_heads(database: Database) -> None:
+    """A group that waits for a key holds those before it, none after it, and no head."""
+    async with database.writer() as connection:
+        await insert(connection, *USERS)
+    async with database.writer() as holder:
+        await inbox_publish.store(holder, [Publish(keyed(HELD), START)], "cluster")
+        store = SqlInboxStore(database)
+        waiting = asyncio.gather(*(store.publish(keyed(key), START) for key in WANTED))
+        async with database.writer() as onlooker:
+            await until_somebody_waits(onlooker)
+            await onlooker.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+            assert await free_heads(onlooker) == [user for user in USERS if user != "a"], "but for the holder's own"
+            async with onlooker.begin_nested() as trial:
+                later = [keyed(key) for key in USERS[USERS.index(HELD) + 1 :]]
+                assert await claim_keys(onlooker, later, START) == [None] * len(later)
+                await trial.rollback()
+    assert [outcome.replayed for outcome in await waiting] == [key == HELD for key in WANTED]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -14,10 +14,12 @@ from hub.bus.memory import MemoryBus, MemoryPresence
 from hub.core import wire
 from hub.core.errors import StoreUnavailable
 from hub.core.model import InboxKey, MarkAction, Selection
+from hub.core.wire import LiveChange
 from hub.revoked import RevokedTokens
 from hub.service import Hub, outbox
+from hub.service.upkeep import LEFTOVER_AGE
 from hub.store.directory import SqlDirectory
-from hub.store.engine import open_database
+from hub.store.engine import Database, open_database
 from hub.store.failures import CommitUnknown
 from hub.store.inbox import SqlInboxStore
 from hub.store.revocations import SqlRevocations
@@ -33,21 +35,55 @@ class Forgetful(SqlInboxStore):
         raise StoreUnavailable("away")
 
 
+class DeafOnce(MemoryBus):
+    """Takes all but the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = 0
+
+    async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
+        self.heard += 1
+        return self.heard > 1 and await super().publish(changes)
+
+
+def hub_of(database: Database, store: SqlInboxStore, bus: MemoryBus, clock: ManualClock | None = None) -> Hub:
+    clock = clock or ManualClock()
+    return Hub(
+        inbox=store,
+        directory=SqlDirectory(database),
+        tickets=SqlTicketStore(database),
+        bus=bus,
+        presence=MemoryPresence(),
+        clock=clock,
+        revoked=RevokedTokens(SqlRevocations(database), clock),
+    )
+
+
+async def test_news_that_share_a_wakeup_row_are_not_lost_with_one_of_them(sqlite_url: str) -> None:
+    """The row of a group goes once all of it has been told, and not before."""
+    async with await open_database(sqlite_url) as database:
+        clock, bus = ManualClock(), DeafOnce()
+        hub = hub_of(database, SqlInboxStore(database), bus, clock)
+
+        async def publish_three() -> None:
+            requests = [wire.PublishIn(recipients=[user], title="t") for user in ("ada", "grace", "ada")]
+            await asyncio.gather(*(hub.notifications.publish("default", each) for each in requests))
+            clock.advance(LEFTOVER_AGE + 1)
+
+        await publish_three()
+        assert await hub.upkeep.republish_leftovers() == 1
+        assert bus.heard == 4
+        await publish_three()
+        assert await hub.upkeep.republish_leftovers() == 0
+
+
 async def test_what_is_committed_and_told_does_not_fail_for_its_tidying(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "_SETTLE_BATCH", 1)
     async with await open_database(sqlite_url) as database:
-        clock = ManualClock()
-        hub = Hub(
-            inbox=Forgetful(database),
-            directory=SqlDirectory(database),
-            tickets=SqlTicketStore(database),
-            bus=MemoryBus(),
-            presence=MemoryPresence(),
-            clock=clock,
-            revoked=RevokedTokens(SqlRevocations(database), clock),
-        )
+        hub = hub_of(database, Forgetful(database), MemoryBus())
         outcome = await hub.notifications.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
         assert msgspec.json.decode(outcome.body)["recipients"] == 1
         marked = await hub.inbox.mark(InboxKey("default", "ada"), MarkAction.READ, Selection(all=True))

@@ -12,6 +12,7 @@ from hub.core.model.inbox import (
     Marked,
     Published,
     Selection,
+    SharedWakeup,
     Wakeup,
 )
 from hub.core.model.publishing import Address, Content, IdempotencyRecord, NewDelivery, Publication, Step
@@ -57,6 +58,7 @@ __all__ = [
     "Published",
     "Rung",
     "Selection",
+    "SharedWakeup",
     "Step",
     "TimerKind",
     "Wakeup",

@@ -79,19 +79,37 @@ class InboxChange:
     fields: Mapping[str, int | bool | None] = field(default_factory=dict)
 
 
+class SharedWakeup:
+    """A wake-up row: it names the heads that several callers moved, and is settled once all of them have told.
+
+    A caller that never tells (it was cancelled, or the bus did not take it) leaves the row to the sweeper.
+    """
+
+    __slots__ = ("_untold", "id")
+
+    def __init__(self, identifier: UUID, callers: int) -> None:
+        self.id = identifier
+        self._untold = callers
+
+    def told(self) -> bool:
+        """Count a caller that has told its part; True for the last one, which settles the row."""
+        self._untold -= 1
+        return self._untold == 0
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A publish's outcome. With `replayed`, an earlier publish under the same key is the answer.
 
-    `heads` are the recipients' heads after it (none when pending or without inbox); `wakeup` names the row to
-    settle once they have been told.
+    `heads` are the recipients' heads after it (none when pending or without inbox); `wakeup` is to be `told` once
+    they have been told.
     """
 
     id: UUID
     response: bytes | None = None
     replayed: bool = False
     heads: Mapping[str, Head] = field(default_factory=dict)
-    wakeup: UUID | None = None
+    wakeup: SharedWakeup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +119,7 @@ class Marked:
     changed: int
     head: Head
     change: InboxChange | None = None
-    wakeup: UUID | None = None
+    wakeup: SharedWakeup | None = None
 
 
 @dataclass(frozen=True, slots=True)
