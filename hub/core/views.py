@@ -198,6 +198,7 @@ def notification_view(state: NotificationState) -> wire.NotificationOut:
         created_at=rfc3339(content.created_at),
         deliver_at=rfc3339_or_none(content.deliver_at),
         expires_at=rfc3339_or_none(content.expires_at),
+        recalled_at=rfc3339_or_none(state.recalled_at),
         recipients=[recipient_view(user, item) for user, item in state.items],
         deliveries=[
             delivery_view(delivery, [attempt_view(attempt) for attempt in attempts])

@@ -83,6 +83,17 @@ class InboxStore(Protocol):
         """
         ...
 
+    async def recall(
+        self, tenant: str, notification: UUID, now: int
+    ) -> Sequence[tuple[InboxChange, UUID | None]] | None:
+        """Take a notification back: its items become GONE, whether they have appeared or not; its timers are dropped.
+
+        In the same transaction its queued deliveries become `cancelled`; one that a worker holds is not sent unless
+        the provider has it already. Returns what to tell, with wake-up ids: nothing if it was recalled before, None if
+        this tenant has no such notification.
+        """
+        ...
+
     async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, UUID | None]]:
         """Apply up to `limit` due rows: release, expire, unsnooze. Returns what to tell, with wake-up ids.
 

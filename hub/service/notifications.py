@@ -66,6 +66,21 @@ class Notifications:
             raise NotFound("there is no such notification")
         return notification_view(state)
 
+    async def recall(self, tenant: str, notification: UUID) -> None:
+        """Take a notification back from every inbox and out of the queue, and tell whoever is connected.
+
+        What a provider has been given is out of reach. Recalling again changes nothing.
+
+        Raises:
+            NotFound: not in this tenant.
+            StoreUnavailable: it may or may not have been recalled; repeating is safe.
+
+        """
+        recalled = await self._store.recall(tenant, notification, self._clock.now())
+        if recalled is None:
+            raise NotFound("there is no such notification")
+        await self._outbox.tell([change for change, _ in recalled], [wakeup for _, wakeup in recalled])
+
 
 def _appeared(content: Content, user: str, head: Head) -> InboxChange:
     """Say that an item appeared in a user's inbox; its version is the head's."""

@@ -28,9 +28,10 @@ from hub.core.model import (
     Selection,
     Wakeup,
 )
-from hub.store import inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers
+from hub.store import inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers, withdrawal
 from hub.store.engine import Database, Transaction
 from hub.store.heads import make_heads
+from hub.store.recipients import Applied, Of
 from hub.store.tables import idempotency, tickets, wakeups
 
 T = TypeVar("T")
@@ -126,6 +127,12 @@ class SqlInboxStore:
                 break  # others hold what is left
             told += applied
         return told
+
+    async def recall(self, tenant: str, notification: UUID, now: int) -> Applied | None:
+        """Take a notification back from everybody, in one transaction: it has at most 1,000 recipients."""
+        # Safe to repeat after an unknown COMMIT: it then changes nothing more, and the wake-up row tells the rest.
+        of = Of(tenant, notification)
+        return await self._database.write(partial(withdrawal.recall, of=of, now=now, cluster=self._database.cluster))
 
     async def next_timer(self) -> int | None:
         """Return when the earliest timer is due."""

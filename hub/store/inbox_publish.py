@@ -121,7 +121,7 @@ _APPEAR_AT_ONCE = (
 )
 
 
-_CONTENT = [column.name for column in notifications.c if column.server_default is None]
+_CONTENT = [column.name for column in notifications.c if column.name not in {"audience", "recalled_at"}]
 _ALL_AT_ONCE = _APPEAR_AT_ONCE.add_cte(
     sa.insert(notifications).values({name: sa.bindparam(f"content_{name}") for name in _CONTENT}).cte("content")
 )

@@ -1,6 +1,6 @@
 """The tables. Times are milliseconds since the epoch; every key begins with the tenant.
 
-Lock order everywhere (see `docs/notification-lifecycle.md`): idempotency keys, notifications, deliveries,
+Lock order everywhere (see `docs/notification-lifecycle.md`): idempotency keys, notifications, timers, deliveries,
 (later: the shared log's counter), inbox heads, inbox items; rows of one table sorted bytewise by key.
 Sort order is bytewise on both databases: `COLLATE "C"` on PostgreSQL, BINARY on SQLite.
 """
@@ -61,6 +61,7 @@ notifications = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("deliver_at", BigInteger),
     Column("expires_at", BigInteger),
+    Column("recalled_at", BigInteger),
     PrimaryKeyConstraint("tenant", "id"),
 )
 

@@ -1,9 +1,9 @@
 """Random histories of inboxes and their clients: whatever is lost on the way, every client ends equal to the database.
 
 Two nodes, a bus that loses messages, clients that come and go with their cursors. Publish, drop, connect, disconnect,
-resume elsewhere, mark by frame or by REST, one, some or all, snooze, expire. Checked throughout: live frames come in
-version order without a gap. Checked whenever things have settled: what each client holds is what the database holds,
-and counts are exact.
+resume elsewhere, mark by frame or by REST, one, some or all, snooze, recall, replace, expire. Checked throughout: live
+frames come in version order without a gap. Checked whenever things have settled: what each client holds is what the
+database holds, and counts are exact.
 """
 
 from __future__ import annotations
@@ -144,6 +144,13 @@ class InboxMachine(RuleBasedStateMachine):
         )
         outcome = self.run(self.hubs[at].notifications.publish(TENANT, request))
         self.ids.append(msgspec.json.decode(outcome.body)["id"])
+
+    @precondition(lambda self: self.ids)
+    @rule(data=st.data(), at=st.integers(0, 1))
+    def recall(self, data: Any, at: int) -> None:
+        """Recall something, perhaps again, perhaps before it appears."""
+        notification = UUID(data.draw(st.sampled_from(self.ids)))
+        self.run(self.hubs[at].notifications.recall(TENANT, notification))
 
     @rule(seconds=st.sampled_from([1, 10, 20]), at=st.integers(0, 1))
     def time_passes(self, seconds: int, at: int) -> None:

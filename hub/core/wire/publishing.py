@@ -117,5 +117,6 @@ class NotificationOut(Struct, frozen=True):
     created_at: str
     deliver_at: str | None
     expires_at: str | None
+    recalled_at: str | None
     recipients: list[RecipientOut]
     deliveries: list[DeliveryOut]
