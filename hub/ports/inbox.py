@@ -32,8 +32,9 @@ class InboxStore(Protocol):
         """Store a publication whole: content, items, heads, deliveries, idempotency record, wake-up row.
 
         With `deliver_at` in the future the items are PENDING with a RELEASE timer, and heads do not move.
-        With `expires_at` an EXPIRE timer is stored. A `collapse_key` is stored, not yet acted upon. Under a known
-        idempotency key nothing is written and the first answer is returned.
+        With `expires_at` an EXPIRE timer is stored. With a `collapse_key`, the user's LIVE unread items with the same
+        key become GONE when this one appears (now or at its release), with the version before its own, and what is
+        queued for them is cancelled. Under a known idempotency key nothing is written and the first answer is returned.
 
         Raises:
             IdempotencyConflict: the key is known with another body hash.

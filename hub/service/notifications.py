@@ -46,8 +46,8 @@ class Notifications:
         if published.replayed:
             return PublishOutcome(published.response or prepared.response, replayed=True)
         content = prepared.content
-        changes = [_appeared(content, user, head) for user, head in published.heads.items()]
-        await self._outbox.tell(changes, [published.wakeup])
+        appeared = [_appeared(content, user, head) for user, head in published.heads.items()]
+        await self._outbox.tell([*published.replaced, *appeared], [published.wakeup])
         due = [delivery.due_at for delivery in prepared.deliveries]
         due += [at for at in (content.deliver_at, content.expires_at) if at is not None]
         if due:

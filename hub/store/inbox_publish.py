@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.errors import IdempotencyConflict
 from hub.core.ids import uuid7
 from hub.core.model import Content, IdempotencyRecord, ItemState, Publication, Published, TimerKind
+from hub.store.collapse import collapse
 from hub.store.heads import (
     SAVE_HEAD,
     LockedHead,
@@ -27,7 +28,17 @@ from hub.store.sql import insert_many, inserted
 from hub.store.tables import deliveries, idempotency, inbox_items, notifications, timers, wakeups
 
 _NEW = Tally(unread=1, unseen=1)
-_ITEM = ("tenant", "user_id", "notification_id", "state", "version", "since", "appeared_at", "category")
+_ITEM = (
+    "tenant",
+    "user_id",
+    "notification_id",
+    "state",
+    "version",
+    "since",
+    "appeared_at",
+    "category",
+    "collapse_key",
+)
 
 
 async def store(connection: AsyncConnection, publication: Publication, now: int, cluster: str) -> Published:
@@ -53,13 +64,15 @@ async def store(connection: AsyncConnection, publication: Publication, now: int,
         await insert_many(connection, inbox_items, [_item(content, user, ItemState.PENDING, 0) for user in users])
         return Published(content.id)
     heads = await lock_heads(connection, content.tenant, users, now)
+    replaced = await collapse(connection, content, heads, now, cluster)
     if len(heads) == 1 and connection.dialect.name == "postgresql":
         [head] = heads.values()
         wakeup = await _appear_at_once(connection, content, head, now, with_content=alone)
-        return Published(content.id, heads={head.user: head.head(cluster)}, wakeup=wakeup)
-    versions = await _appear(connection, content, heads)
-    wakeup = await leave_wakeup(connection, content.tenant, versions, now)
-    return Published(content.id, heads={user: head.head(cluster) for user, head in heads.items()}, wakeup=wakeup)
+    else:
+        versions = await _appear(connection, content, heads)
+        wakeup = await leave_wakeup(connection, content.tenant, versions, now)
+    after = {user: head.head(cluster) for user, head in heads.items()}
+    return Published(content.id, heads=after, wakeup=wakeup, replaced=replaced)
 
 
 async def find(connection: AsyncConnection, publication: Publication) -> Published | None:
@@ -162,6 +175,7 @@ def _item(content: Content, user: str, state: ItemState, version: int) -> Values
         "since": version,
         "appeared_at": content.appears_at,
         "category": content.category,
+        "collapse_key": content.collapse_key,
     }
 
 

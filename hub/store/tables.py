@@ -79,6 +79,9 @@ inbox_heads = Table(
     PrimaryKeyConstraint("tenant", "user_id"),
 )
 
+REPLACEABLE = "collapse_key IS NOT NULL AND state = 1 AND read_at IS NULL AND archived_at IS NULL"
+"""The items that the next one with the same collapse key replaces: LIVE and unread."""
+
 inbox_items = Table(
     "inbox_items",
     metadata,
@@ -90,6 +93,7 @@ inbox_items = Table(
     Column("since", BigInteger, nullable=False, comment="the version with which it appeared"),
     Column("appeared_at", BigInteger, nullable=False),
     Column("category", Text, nullable=False, comment="copied from the notification, for filters"),
+    Column("collapse_key", KeyText, comment="copied from the notification, to find what the next one replaces"),
     Column("delivered_at", BigInteger, comment="only where a step says unless: delivered; takes no version"),
     Column("seen_at", BigInteger),
     Column("read_at", BigInteger),
@@ -99,6 +103,14 @@ inbox_items = Table(
     Index("inbox_items_version_ix", "tenant", "user_id", "version", "notification_id"),
     Index("inbox_items_list_ix", "tenant", "user_id", "appeared_at", "notification_id"),
     Index("inbox_items_notification_ix", "tenant", "notification_id", "user_id"),
+    Index(
+        "inbox_items_collapse_ix",
+        "tenant",
+        "user_id",
+        "collapse_key",
+        postgresql_where=text(REPLACEABLE),
+        sqlite_where=text(REPLACEABLE),
+    ),
 )
 
 timers = Table(

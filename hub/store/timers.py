@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import DeliveryState, InboxChange, InboxKey, ItemState, TimerKind
+from hub.store.collapse import collapse
 from hub.store.recipients import Applied, Of, lock_recipients, tally_of, write_recipients
 from hub.store.rows import Row, Values
 from hub.store.tables import inbox_items, timers
@@ -43,10 +44,13 @@ async def apply_next(connection: AsyncConnection, now: int, cluster: str) -> App
 
 
 async def _release(connection: AsyncConnection, of: Of, now: int, cluster: str) -> Applied:
-    """PENDING becomes LIVE, and counts."""
+    """PENDING becomes LIVE, and counts; what its collapse key replaces goes right before it."""
     pending = inbox_items.c.state == int(ItemState.PENDING)
     heads, items = await lock_recipients(connection, of, pending, now)
-    changes = []
+    if not items:
+        return []
+    content = next(iter(items.values())).content
+    changes = await collapse(connection, content, {user: heads[user] for user in items}, now, cluster)
     for user, item in items.items():
         head = heads[user]
         head.version += 1

@@ -38,6 +38,36 @@ async def inbox(client: httpx2.AsyncClient, api: Api, user: str = "ada") -> list
     return [item["id"] for item in page["data"]]
 
 
+class TestCollapse:
+    async def test_the_newer_one_takes_the_place_of_the_older(self, client: httpx2.AsyncClient, api: Api) -> None:
+        first = await publish(client, collapse_key="order-7", fallback=[{"channel": "email", "after": "5m"}])
+        other = await publish(client)
+        api.clock.advance(1_000)
+        second = await publish(client, collapse_key="order-7", category="order.delayed")
+        assert await inbox(client, api) == [second, other]
+        shown = (await client.get(f"/v1/notifications/{first}", headers=PUBLISHER)).json()
+        assert (shown["collapse_key"], shown["recalled_at"]) == ("order-7", None)
+        assert [each["state"] for each in shown["recipients"]] == ["gone"]
+        assert [each["state"] for each in shown["deliveries"]] == ["cancelled"]
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"collapse_key": ""},
+            {"collapse_key": "  "},
+            {"collapse_key": "x" * 256},
+            {"collapse_key": "a\nb"},
+            {"collapse_key": "a\0"},
+            {"collapse_key": "k", "inbox": False, "fallback": [{"channel": "email"}]},
+        ],
+    )
+    async def test_a_key_that_cannot_be(self, client: httpx2.AsyncClient, api: Api, fields: dict[str, object]) -> None:
+        body = {"recipients": ["ada"], "title": "Hello", **fields}
+        answer = await client.post("/v1/notifications", json=body, headers=PUBLISHER)
+        problem(answer, 422, "invalid-request", "$.collapse_key")
+        assert await inbox(client, api) == []
+
+
 class TestRecall:
     async def test_takes_it_back_once_and_says_so_every_time(self, client: httpx2.AsyncClient, api: Api) -> None:
         kept = await publish(client)

@@ -132,8 +132,17 @@ class InboxMachine(RuleBasedStateMachine):
         large=st.booleans(),
         expires=st.sampled_from([None, None, 20]),
         later=st.sampled_from([None, None, 10]),
+        key=st.sampled_from([None, None, "one thing", "another"]),
     )
-    def publish(self, users: set[str], at: int, large: bool, expires: int | None, later: int | None) -> None:  # noqa: FBT001 - drawn by name
+    def publish(
+        self,
+        users: set[str],
+        at: int,
+        large: bool,  # noqa: FBT001 - drawn by name
+        expires: int | None,
+        later: int | None,
+        key: str | None,
+    ) -> None:
         now = self.clock.now()
         request = wire.PublishIn(
             recipients=sorted(users),
@@ -141,6 +150,7 @@ class InboxMachine(RuleBasedStateMachine):
             body="x" * 5000 if large else "x",
             expires_at=None if expires is None else rfc3339(now + expires * 1000),
             deliver_at=None if later is None else rfc3339(now + later * 1000),
+            collapse_key=key,
         )
         outcome = self.run(self.hubs[at].notifications.publish(TENANT, request))
         self.ids.append(msgspec.json.decode(outcome.body)["id"])
@@ -157,12 +167,17 @@ class InboxMachine(RuleBasedStateMachine):
         self.clock.advance(seconds * 1000)
         self.run(self.hubs[at].upkeep.apply_timers())
 
-    @rule(user=st.sampled_from(USERS), at=st.integers(0, 1), heard=st.sampled_from([(), (0,), (1,), (0, 1)]))
-    def publish_unheard(self, user: str, at: int, heard: tuple[int, ...]) -> None:
-        """Publish, while the nodes that are not in `heard` lose what the bus tells them."""
+    @rule(
+        user=st.sampled_from(USERS),
+        at=st.integers(0, 1),
+        heard=st.sampled_from([(), (0,), (1,), (0, 1)]),
+        key=st.sampled_from([None, "one thing"]),
+    )
+    def publish_unheard(self, user: str, at: int, heard: tuple[int, ...], key: str | None) -> None:
+        """Publish, while the nodes that are not in `heard` lose the first that the bus tells them."""
         for number, listener in enumerate(self.listeners):
             listener.losing = 0 if number in heard else 1
-        self.publish({user}, at, large=False, expires=None, later=None)
+        self.publish({user}, at, large=False, expires=None, later=None, key=key)
 
     # What clients do
 

@@ -83,8 +83,8 @@ class InboxChange:
 class Published:
     """A publish's outcome. With `replayed`, an earlier publish under the same key is the answer.
 
-    `heads` are the recipients' heads after it (none when pending or without inbox); `wakeup` names the row to
-    settle once they have been told.
+    `heads` are the recipients' heads after it (none when pending or without inbox); `replaced` is what its collapse
+    key took away, to be told first; `wakeup` names the row to settle once they have been told.
     """
 
     id: UUID
@@ -92,6 +92,7 @@ class Published:
     replayed: bool = False
     heads: Mapping[str, Head] = field(default_factory=dict)
     wakeup: UUID | None = None
+    replaced: Sequence[InboxChange] = ()
 
 
 @dataclass(frozen=True, slots=True)
