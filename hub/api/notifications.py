@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from hub.api.paths import id_of
-from hub.api.responses import json_response, location
+from hub.api.responses import json_response, location, no_content
 from hub.core import wire
 from hub.core.errors import InvalidRequest
 from hub.http.auth import Guard
@@ -34,6 +34,7 @@ class Notifications:
         return [
             Route("/v1/notifications", self.publish, methods=["POST"]),
             Route("/v1/notifications/{id}", self.show, methods=["GET"]),
+            Route("/v1/notifications/{id}", self.recall, methods=["DELETE"]),
         ]
 
     async def publish(self, request: Request) -> Response:
@@ -47,6 +48,12 @@ class Notifications:
         """Tell what became of a notification."""
         tenant = self._guard.require_publisher(request)
         return json_response(await self._hub.notifications.status(tenant, id_of(request)))
+
+    async def recall(self, request: Request) -> Response:
+        """Take a notification back; 204 also when it has been before, so that repeating the call is safe."""
+        tenant = self._guard.require_publisher(request)
+        await self._hub.notifications.recall(tenant, id_of(request))
+        return no_content()
 
 
 def published(request: Request, outcome: PublishOutcome, collection: str) -> Response:

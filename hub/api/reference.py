@@ -122,6 +122,20 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         refusals=(NotFound,),
     ),
     Operation(
+        "DELETE",
+        "/v1/notifications/{id}",
+        "recall_notification",
+        NOTIFICATIONS,
+        "Recall a notification",
+        Access.PUBLISHER,
+        {204: Answer("It is gone from every inbox, now or before.")},
+        "It vanishes from the inboxes and badges of all its recipients, at once where they are connected; one that was "
+        "still to appear never will. Steps that wait are cancelled; what a provider has been given can't be called "
+        "back. Repeating the call changes nothing.",
+        parameters=(_NOTIFICATION,),
+        refusals=(NotFound,),
+    ),
+    Operation(
         "PUT",
         "/v1/users/{user}",
         "put_user",

@@ -35,7 +35,11 @@ _NOTES: Final[Mapping[str, Mapping[str, Json]]] = {
         "channels": {"description": f"Limits the plan to these: {', '.join(_CHANNELS)}."},
         "fallback": {"description": f"What to send to whoever has not looked. Up to {MAX_STEPS} steps."},
         "template": {"description": "Not built yet (501)."},
-        "collapse_key": {"description": "Not built yet (501)."},
+        "collapse_key": {
+            "description": "When it appears, it replaces the user's unread notifications with the same key, whatever "
+            "their category. Those that were read or archived stay.",
+            "maxLength": MAX_ID,
+        },
         "deliver_at": {"description": "When it appears; absent: now."},
         "expires_at": {"description": "When it disappears and is no longer sent."},
         "inbox": {"description": "False: only send it, as with a verification code."},

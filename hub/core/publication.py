@@ -69,7 +69,7 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, idempotency_key: 
 
     Raises:
         InvalidRequest: a value is out of its bounds, or nothing would be sent to anybody.
-        NotBuilt: it asks for a topic, a broadcast, a template or a collapse key.
+        NotBuilt: it asks for a topic, a broadcast or a template.
 
     """
     _refuse_unbuilt(request)
@@ -110,8 +110,6 @@ def _refuse_unbuilt(request: wire.PublishIn) -> None:
         )
     if request.template is not None:
         raise NotBuilt("templates are not built yet; send `title` and `body`", pointer="$.template")
-    if request.collapse_key is not None:
-        raise NotBuilt("collapse keys are not built yet; leave it out", pointer="$.collapse_key")
 
 
 def _recipients(request: wire.PublishIn) -> _Recipients:
@@ -210,12 +208,22 @@ def _content(request: wire.PublishIn, tenant: str, now: int, plan: tuple[Step, .
         actor=encode_object(request.actor, "$.actor"),
         priority=Priority[request.priority.upper()],
         inbox=request.inbox,
-        collapse_key=None,
+        collapse_key=_collapse_key(request),
         created_at=now,
         deliver_at=deliver_at,
         expires_at=expires_at,
         plan=plan,
     )
+
+
+def _collapse_key(request: wire.PublishIn) -> str | None:
+    if request.collapse_key is None:
+        return None
+    if not request.inbox:
+        raise InvalidRequest(
+            "replaces items of inboxes, and there are none with `inbox: false`", pointer="$.collapse_key"
+        )
+    return check_id(request.collapse_key, "$.collapse_key")
 
 
 def _time(text: str | None, pointer: str, now: int) -> int | None:

@@ -43,7 +43,7 @@ def check_text(value: str, pointer: str, limit: int, *, empty: bool = True) -> s
 
 
 def check_id(value: str, pointer: str) -> str:
-    """Return `value` if it can name a user: 1 to 255 characters, no control characters."""
+    """Return `value` if it can be an id or a key of somebody else's making: 1 to 255 characters, no control ones."""
     check_text(value, pointer, MAX_ID, empty=False)
     if _CONTROL.search(value):
         raise InvalidRequest("must not contain control characters", pointer=pointer)

@@ -195,9 +195,11 @@ def notification_view(state: NotificationState) -> wire.NotificationOut:
         actor=raw_json(content.actor),
         priority=priority_name(content.priority),
         inbox=content.inbox,
+        collapse_key=content.collapse_key,
         created_at=rfc3339(content.created_at),
         deliver_at=rfc3339_or_none(content.deliver_at),
         expires_at=rfc3339_or_none(content.expires_at),
+        recalled_at=rfc3339_or_none(state.recalled_at),
         recipients=[recipient_view(user, item) for user, item in state.items],
         deliveries=[
             delivery_view(delivery, [attempt_view(attempt) for attempt in attempts])

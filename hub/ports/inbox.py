@@ -33,8 +33,9 @@ class InboxStore(Protocol):
         """Store a publication whole: content, items, heads, deliveries, idempotency record, wake-up row.
 
         With `deliver_at` in the future the items are PENDING with a RELEASE timer, and heads do not move.
-        With `expires_at` an EXPIRE timer is stored. A `collapse_key` is stored, not yet acted upon. Under a known
-        idempotency key nothing is written and the first answer is returned.
+        With `expires_at` an EXPIRE timer is stored. With a `collapse_key`, the user's LIVE unread items with the same
+        key become GONE when this one appears (now or at its release), with the version before its own, and what is
+        queued for them is cancelled. Under a known idempotency key nothing is written and the first answer is returned.
 
         Raises:
             IdempotencyConflict: the key is known with another body hash.
@@ -81,6 +82,17 @@ class InboxStore(Protocol):
         `resync` is set for another epoch, a cursor ahead of the head, one below the floor, or more than `limit`
         changed items. An adapter may also say `too_many_changes` to those who missed most, where all wishes
         together would bring more items into memory than it bears.
+        """
+        ...
+
+    async def recall(
+        self, tenant: str, notification: UUID, now: int
+    ) -> Sequence[tuple[InboxChange, SharedWakeup | None]] | None:
+        """Take a notification back: its items become GONE, whether they have appeared or not; its timers are dropped.
+
+        In the same transaction its queued deliveries become `cancelled`; one that a worker holds is not sent unless
+        the provider has it already. Returns what to tell, each with its wake-up: nothing if it was recalled before,
+        None if this tenant has no such notification.
         """
         ...
 

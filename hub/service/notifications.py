@@ -46,8 +46,8 @@ class Notifications:
         if published.replayed:
             return PublishOutcome(published.response or prepared.response, replayed=True)
         content = prepared.content
-        changes = [_appeared(content, user, head) for user, head in published.heads.items()]
-        await self._outbox.tell(changes, [published.wakeup])
+        appeared = [_appeared(content, user, head) for user, head in published.heads.items()]
+        await self._outbox.tell([*published.replaced, *appeared], [published.wakeup])
         due = [delivery.due_at for delivery in prepared.deliveries]
         due += [at for at in (content.deliver_at, content.expires_at) if at is not None]
         if due:
@@ -65,6 +65,21 @@ class Notifications:
         if state is None:
             raise NotFound("there is no such notification")
         return notification_view(state)
+
+    async def recall(self, tenant: str, notification: UUID) -> None:
+        """Take a notification back from every inbox and out of the queue, and tell whoever is connected.
+
+        What a provider has been given is out of reach. Recalling again changes nothing.
+
+        Raises:
+            NotFound: not in this tenant.
+            StoreUnavailable: it may or may not have been recalled; repeating is safe.
+
+        """
+        recalled = await self._store.recall(tenant, notification, self._clock.now())
+        if recalled is None:
+            raise NotFound("there is no such notification")
+        await self._outbox.tell([change for change, _ in recalled], [wakeup for _, wakeup in recalled])
 
 
 def _appeared(content: Content, user: str, head: Head) -> InboxChange:

@@ -52,9 +52,10 @@ reached: ColumnElement[bool] = and_(has_item, queue.c.unless > _number(Rung.NONE
 
 gone: ColumnElement[bool] = or_(
     notifications.c.id.is_(None),
+    notifications.c.recalled_at.is_not(None),
     and_(has_item, func.coalesce(inbox_items.c.state, _number(ItemState.GONE)) == _number(ItemState.GONE)),
 )
-"""Whether what the delivery is about is no more: the item a tombstone, or it or the notification erased."""
+"""Whether what the delivery is about is no more: recalled, the item a tombstone, or it or the notification erased."""
 
 
 def with_item(table: FromClause = queue) -> FromClause:

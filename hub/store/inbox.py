@@ -16,7 +16,6 @@ from hub.core.cursor import Cursor
 from hub.core.model import (
     Changes,
     Head,
-    InboxChange,
     InboxKey,
     InboxPage,
     InboxQuery,
@@ -27,14 +26,14 @@ from hub.core.model import (
     Publication,
     Published,
     Selection,
-    SharedWakeup,
     Wakeup,
 )
-from hub.store import inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers
+from hub.store import inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers, withdrawal
 from hub.store.committer import Committer
 from hub.store.engine import Database, Transaction
 from hub.store.heads import make_heads
 from hub.store.inbox_publish import Publish
+from hub.store.recipients import Applied, Of
 from hub.store.tables import idempotency, tickets, wakeups
 
 T = TypeVar("T")
@@ -130,9 +129,9 @@ class SqlInboxStore:
         """Read a notification with what became of it."""
         return await self._database.read(partial(inbox_read.notification, tenant=tenant, identifier=notification))
 
-    async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, SharedWakeup | None]]:
+    async def apply_timers(self, now: int, limit: int) -> Applied:
         """Apply up to `limit` due timers, each in a transaction of its own: one may concern 1,000 inboxes."""
-        told: timers.Applied = []
+        told: Applied = []
         for _ in range(limit):
             due = await self.next_timer()  # a look costs SQLite's only writer nothing
             if due is None or due > now:
@@ -142,6 +141,12 @@ class SqlInboxStore:
                 break  # others hold what is left
             told += applied
         return told
+
+    async def recall(self, tenant: str, notification: UUID, now: int) -> Applied | None:
+        """Take a notification back from everybody, in one transaction: it has at most 1,000 recipients."""
+        # Safe to repeat after an unknown COMMIT: it then changes nothing more, and the wake-up row tells the rest.
+        of = Of(tenant, notification)
+        return await self._database.write(partial(withdrawal.recall, of=of, now=now, cluster=self._database.cluster))
 
     async def next_timer(self) -> int | None:
         """Return when the earliest timer is due."""

@@ -1,6 +1,7 @@
 """Publishing: everything that a group of publications stores, in one transaction.
 
-Locks: idempotency keys, (inserts content, timers, deliveries), heads, (inserts items).
+Locks: idempotency keys, (inserts content, timers, deliveries), heads, (inserts items); then, of what collapse keys
+replace, the items, and those deliveries that nobody holds.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.ids import uuid7
-from hub.core.model import Content, Head, InboxKey, ItemState, Publication, Published, TimerKind
+from hub.core.model import Content, Head, InboxChange, InboxKey, ItemState, Publication, Published, TimerKind
 from hub.store.bulk import Bulk
+from hub.store.collapse import Collapse
 from hub.store.heads import Heads, Tally, leave_wakeups, lock_heads, save_heads
 from hub.store.idempotency_keys import claim_keys
 from hub.store.rows import Values, content_values, delivery_values
@@ -92,16 +94,25 @@ async def _store_new(
         await bulk.write()
         return [Published(publish.id) for publish in group]
     heads = await lock_heads(connection, wanted, now, bulk)
-    items: list[Values] = []
-    moved = [_appear(publish, heads, items, cluster) for publish in group]
+    appearing = [(publish.publication.content, _inboxes(publish)) for publish in group]
+    collapse = await Collapse.find(connection, appearing)
+    moved = [_appear(content, keys, heads, collapse, cluster) for content, keys in appearing]
     save_heads(bulk, heads.values())
-    bulk.insert(inbox_items, items)
-    callers = Counter(publish.tenant for publish, after in zip(group, moved, strict=True) if after)
+    bulk.insert(
+        inbox_items,
+        [
+            _item(content, user, ItemState.LIVE, head.version)
+            for (content, _), (after, _) in zip(appearing, moved, strict=True)
+            for user, head in after.items()
+        ],
+    )
+    callers = Counter(content.tenant for content, keys in appearing if keys)
     wakeups = leave_wakeups(bulk, heads.values(), callers, now)
     await bulk.write()
+    await collapse.write(connection, now)
     return [
-        Published(publish.id, heads=after, wakeup=wakeups[publish.tenant] if after else None)
-        for publish, after in zip(group, moved, strict=True)
+        Published(content.id, heads=after, wakeup=wakeups[content.tenant] if after else None, replaced=replaced)
+        for (content, _), (after, replaced) in zip(appearing, moved, strict=True)
     ]
 
 
@@ -136,16 +147,22 @@ def _inboxes(publish: Publish) -> list[InboxKey]:
     return [InboxKey(publish.tenant, user) for user in sorted(set(publish.publication.users))]
 
 
-def _appear(publish: Publish, heads: Heads, items: list[Values], cluster: str) -> dict[str, Head]:
-    """Add LIVE items, each with its inbox's next version; returns the heads as they are right after it."""
-    moved = {}
-    for key in _inboxes(publish):
+def _appear(
+    content: Content, keys: Sequence[InboxKey], heads: Heads, collapse: Collapse, cluster: str
+) -> tuple[dict[str, Head], list[InboxChange]]:
+    """Have an item appear in inboxes, each with the next version, or the one after that of what it replaces.
+
+    Returns the heads as they are right after it, and what was replaced.
+    """
+    moved, replaced = {}, []
+    for key in keys:
         head = heads[key]
+        replaced += collapse.replace(content, head, cluster)
         head.version += 1
         head.add(_NEW)
-        items.append(_item(publish.publication.content, key.user, ItemState.LIVE, head.version))
+        collapse.appeared(content, key, _NEW)
         moved[key.user] = head.head(cluster)
-    return moved
+    return moved, replaced
 
 
 def _item(content: Content, user: str, state: ItemState, version: int) -> Values:
@@ -158,6 +175,7 @@ def _item(content: Content, user: str, state: ItemState, version: int) -> Values
         "since": version,
         "appeared_at": content.appears_at,
         "category": content.category,
+        "collapse_key": content.collapse_key,
     }
 
 

@@ -131,6 +131,7 @@ async def notification(connection: AsyncConnection, tenant: str, identifier: UUI
         content=content_of(row),
         items=[(row.user_id, item_of(row)) for row in items],
         deliveries=[(delivery_of(row), calls.get(row.id, [])) for row in sent],
+        recalled_at=row.recalled_at,
     )
 
 

@@ -22,6 +22,16 @@ def among(connection: AsyncConnection, column: sa.Column[Any], values: Collectio
     return column == sa.any_(sa.bindparam(None, list(values), type_=sa.ARRAY(of)))
 
 
+def rows_of(name: str, **columns: tuple[sa.types.TypeEngine[Any], Sequence[Any]]) -> sa.FromClause:
+    """Make values a table to join, each column given by its type and values; PostgreSQL only.
+
+    The statement is the same for any number of rows.
+    """
+    arrays = [sa.literal(list(values), sa.ARRAY(of)) for of, values in columns.values()]
+    made = [sa.column(column, of) for column, (of, _) in columns.items()]
+    return sa.func.unnest(*arrays).table_valued(*made).render_derived(name=name)
+
+
 async def inserted(connection: AsyncConnection, table: sa.Table, row: Values) -> bool:
     """Insert one row if its key is free, and tell; waits for others who are inserting the same key."""
     return (await connection.execute(_insert_where_free(connection, table), row)).rowcount == 1

@@ -1,6 +1,6 @@
 """The tables. Times are milliseconds since the epoch; every key begins with the tenant.
 
-Lock order everywhere (see `docs/notification-lifecycle.md`): idempotency keys, notifications, deliveries,
+Lock order everywhere (see `docs/notification-lifecycle.md`): idempotency keys, notifications, timers, deliveries,
 (later: the shared log's counter), inbox heads, inbox items; rows of one table sorted bytewise by key.
 Sort order is bytewise on both databases: `COLLATE "C"` on PostgreSQL, BINARY on SQLite.
 """
@@ -61,6 +61,7 @@ notifications = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("deliver_at", BigInteger),
     Column("expires_at", BigInteger),
+    Column("recalled_at", BigInteger),
     PrimaryKeyConstraint("tenant", "id"),
 )
 
@@ -78,6 +79,9 @@ inbox_heads = Table(
     PrimaryKeyConstraint("tenant", "user_id"),
 )
 
+REPLACEABLE = "collapse_key IS NOT NULL AND state = 1 AND read_at IS NULL AND archived_at IS NULL"
+"""The items that the next one with the same collapse key replaces: LIVE and unread."""
+
 inbox_items = Table(
     "inbox_items",
     metadata,
@@ -89,6 +93,7 @@ inbox_items = Table(
     Column("since", BigInteger, nullable=False, comment="the version with which it appeared"),
     Column("appeared_at", BigInteger, nullable=False),
     Column("category", Text, nullable=False, comment="copied from the notification, for filters"),
+    Column("collapse_key", KeyText, comment="copied from the notification, to find what the next one replaces"),
     Column("delivered_at", BigInteger, comment="only where a step says unless: delivered; takes no version"),
     Column("seen_at", BigInteger),
     Column("read_at", BigInteger),
@@ -98,6 +103,14 @@ inbox_items = Table(
     Index("inbox_items_version_ix", "tenant", "user_id", "version", "notification_id"),
     Index("inbox_items_list_ix", "tenant", "user_id", "appeared_at", "notification_id"),
     Index("inbox_items_notification_ix", "tenant", "notification_id", "user_id"),
+    Index(
+        "inbox_items_collapse_ix",
+        "tenant",
+        "user_id",
+        "collapse_key",
+        postgresql_where=text(REPLACEABLE),
+        sqlite_where=text(REPLACEABLE),
+    ),
 )
 
 timers = Table(

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hub.core.model import DeliveryState, InboxKey, InboxQuery, Item, ItemState, MarkAction, Published, Selection
-from hub.store import inbox_mark, inbox_publish, timers
+from hub.store import inbox_mark, inbox_publish, recipients
 from hub.store.engine import Database
 from hub.store.inbox import SqlInboxStore
 from tests.support.clock import START
@@ -181,7 +181,7 @@ async def test_timer_broken_in_the_middle_comes_again(
 ) -> None:
     await store.publish(publication("ada", deliver_at=LATER), START)
     with monkeypatch.context() as broken:
-        broken.setattr(timers, "save_heads", _broken)
+        broken.setattr(recipients, "save_heads", _broken)
         with pytest.raises(ZeroDivisionError):
             await store.apply_timers(LATER, 9)
     assert [item.state for item in await stored_items(database, ADA)] == [ItemState.PENDING]

@@ -177,7 +177,6 @@ async def test_a_number_that_no_machine_holds_is_refused(client: httpx2.AsyncCli
         changed(recipients={"topic": "news"}),
         changed(recipients={"broadcast": True}),
         changed(template="welcome"),
-        changed(collapse_key="order-7"),
     ],
 )
 async def test_what_is_not_built_says_so(client: httpx2.AsyncClient, api: Api, body: object) -> None:

@@ -90,6 +90,7 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
         )
     ],
     ("GET", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],
+    ("DELETE", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],
     ("GET", "/v1/users/{user}"): lambda aim: [Call(f"/v1/users/{aim.user}", publisher=404)],
     ("PUT", "/v1/users/{user}"): lambda aim: [Call(f"/v1/users/{aim.user}", {"name": "own"}, publisher=201)],
     ("POST", "/v1/users/{user}/devices"): lambda aim: [

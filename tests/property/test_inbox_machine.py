@@ -1,9 +1,9 @@
 """Random histories of inboxes and their clients: whatever is lost on the way, every client ends equal to the database.
 
 Two nodes, a bus that loses messages, clients that come and go with their cursors. Publish, drop, connect, disconnect,
-resume elsewhere, mark by frame or by REST, one, some or all, snooze, expire. Checked throughout: live frames come in
-version order without a gap. Checked whenever things have settled: what each client holds is what the database holds,
-and counts are exact.
+resume elsewhere, mark by frame or by REST, one, some or all, snooze, recall, replace, expire. Checked throughout: live
+frames come in version order without a gap. Checked whenever things have settled: what each client holds is what the
+database holds, and counts are exact.
 """
 
 from __future__ import annotations
@@ -132,8 +132,18 @@ class InboxMachine(RuleBasedStateMachine):
         large=st.booleans(),
         expires=st.sampled_from([None, None, 20]),
         later=st.sampled_from([None, None, 10]),
+        key=st.sampled_from([None, None, "one thing", "another"]),
     )
-    def publish(self, users: set[str], at: int, large: bool, expires: int | None, later: int | None) -> None:  # noqa: FBT001 - drawn by name
+    def publish(
+        self,
+        *,
+        users: set[str],
+        at: int,
+        large: bool,  # noqa: FBT001 - drawn by name
+        expires: int | None,
+        later: int | None,
+        key: str | None,
+    ) -> None:
         now = self.clock.now()
         request = wire.PublishIn(
             recipients=sorted(users),
@@ -141,21 +151,34 @@ class InboxMachine(RuleBasedStateMachine):
             body="x" * 5000 if large else "x",
             expires_at=None if expires is None else rfc3339(now + expires * 1000),
             deliver_at=None if later is None else rfc3339(now + later * 1000),
+            collapse_key=key,
         )
         outcome = self.run(self.hubs[at].notifications.publish(TENANT, request))
         self.ids.append(msgspec.json.decode(outcome.body)["id"])
+
+    @precondition(lambda self: self.ids)
+    @rule(data=st.data(), at=st.integers(0, 1))
+    def recall(self, data: Any, at: int) -> None:
+        """Recall something, perhaps again, perhaps before it appears."""
+        notification = UUID(data.draw(st.sampled_from(self.ids)))
+        self.run(self.hubs[at].notifications.recall(TENANT, notification))
 
     @rule(seconds=st.sampled_from([1, 10, 20]), at=st.integers(0, 1))
     def time_passes(self, seconds: int, at: int) -> None:
         self.clock.advance(seconds * 1000)
         self.run(self.hubs[at].upkeep.apply_timers())
 
-    @rule(user=st.sampled_from(USERS), at=st.integers(0, 1), heard=st.sampled_from([(), (0,), (1,), (0, 1)]))
-    def publish_unheard(self, user: str, at: int, heard: tuple[int, ...]) -> None:
-        """Publish, while the nodes that are not in `heard` lose what the bus tells them."""
+    @rule(
+        user=st.sampled_from(USERS),
+        at=st.integers(0, 1),
+        heard=st.sampled_from([(), (0,), (1,), (0, 1)]),
+        key=st.sampled_from([None, "one thing"]),
+    )
+    def publish_unheard(self, user: str, at: int, heard: tuple[int, ...], key: str | None) -> None:
+        """Publish, while the nodes that are not in `heard` lose the first that the bus tells them."""
         for number, listener in enumerate(self.listeners):
             listener.losing = 0 if number in heard else 1
-        self.publish({user}, at, large=False, expires=None, later=None)
+        self.publish({user}, at, large=False, expires=None, later=None, key=key)
 
     # What clients do
 

@@ -61,6 +61,7 @@ def publication(
     category: str = "general",
     deliver_at: int | None = None,
     expires_at: int | None = None,
+    collapse_key: str | None = None,
     idempotency: tuple[str, bytes] | None = None,
 ) -> Publication:
     """Make a publication to users, with a delivery for every step and user."""
@@ -75,7 +76,7 @@ def publication(
         actor=None,
         priority=Priority.NORMAL,
         inbox=bool(users),
-        collapse_key=None,
+        collapse_key=collapse_key,
         created_at=now,
         deliver_at=deliver_at,
         expires_at=expires_at,

@@ -32,7 +32,7 @@ async def explain(database: Database, statement: Any, values: Mapping[str, Any],
 
 def _literal(value: object) -> str:
     """Write a value of our own into SQL; a list as an array."""
-    return f"'{{{json.dumps(value)[1:-1]}}}'" if isinstance(value, list) else repr(value)
+    return f"'{{{json.dumps(value, default=str)[1:-1]}}}'" if isinstance(value, list) else repr(value)
 
 
 def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -156,7 +156,6 @@ def test_bad_requests_name_the_place(fields: dict[str, Any], pointer: str) -> No
         {"recipients": {"topic": "releases"}},
         {"recipients": {"broadcast": True}},
         {"template": "welcome"},
-        {"collapse_key": "k"},
     ],
 )
 def test_what_is_not_built_says_so(fields: dict[str, Any]) -> None:

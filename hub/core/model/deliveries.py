@@ -85,3 +85,4 @@ class NotificationState:
     items: Sequence[tuple[str, Item]]
     """`(user, item)`."""
     deliveries: Sequence[tuple[Delivery, Sequence[Attempt]]]
+    recalled_at: int | None = None

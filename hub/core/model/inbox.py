@@ -101,8 +101,8 @@ class SharedWakeup:
 class Published:
     """A publish's outcome. With `replayed`, an earlier publish under the same key is the answer.
 
-    `heads` are the recipients' heads after it (none when pending or without inbox); `wakeup` is to be `told` once
-    they have been told.
+    `heads` are the recipients' heads after it (none when pending or without inbox); `replaced` is what its collapse
+    key took away, to be told first; `wakeup` is to be `told` once they have been told.
     """
 
     id: UUID
@@ -110,6 +110,7 @@ class Published:
     replayed: bool = False
     heads: Mapping[str, Head] = field(default_factory=dict)
     wakeup: SharedWakeup | None = None
+    replaced: Sequence[InboxChange] = ()
 
 
 @dataclass(frozen=True, slots=True)

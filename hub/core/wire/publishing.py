@@ -114,8 +114,10 @@ class NotificationOut(Struct, frozen=True):
     actor: Raw
     priority: str
     inbox: bool
+    collapse_key: str | None
     created_at: str
     deliver_at: str | None
     expires_at: str | None
+    recalled_at: str | None
     recipients: list[RecipientOut]
     deliveries: list[DeliveryOut]

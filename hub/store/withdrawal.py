@@ -1,0 +1,108 @@
+"""Taking a notification back, from everybody who has it: by its publisher, or because its time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.model import DeliveryState, InboxChange, InboxKey, ItemState
+from hub.store.delivery_sql import in_state
+from hub.store.recipients import Applied, Of, lock_recipients, tally_of, write_recipients
+from hub.store.sql import among
+from hub.store.tables import deliveries, inbox_items, notifications, timers
+
+RECALLED = "The notification was recalled before this step was sent."
+
+
+async def recall(connection: AsyncConnection, of: Of, now: int, cluster: str) -> Applied | None:
+    """Recall a notification; None if there is none. Recalled again, it changes nothing.
+
+    Locks: the notification, its timers, queued deliveries, heads, items.
+    """
+    here = sa.and_(notifications.c.tenant == of.tenant, notifications.c.id == of.notification)
+    found = await connection.execute(sa.select(notifications.c.recalled_at).where(here).with_for_update())
+    row = found.first()
+    if row is None:
+        return None
+    if row.recalled_at is not None:
+        return []
+    await connection.execute(sa.update(notifications).where(here).values(recalled_at=now))
+    await _drop_timers(connection, of)
+    return await withdraw(connection, of, now, cluster, ending=DeliveryState.CANCELLED, reason=RECALLED)
+
+
+async def withdraw(
+    connection: AsyncConnection, of: Of, now: int, cluster: str, *, ending: DeliveryState, reason: str
+) -> Applied:
+    """Make the items of a notification GONE, whether they have appeared or not, and end what is still queued.
+
+    Locks: queued deliveries, heads, items.
+    """
+    await _end_queued(connection, of, now, ending, reason)
+    heads, items = await lock_recipients(connection, of, inbox_items.c.state != int(ItemState.GONE), now)
+    changes = []
+    for user, item in items.items():
+        head = heads[user]
+        head.version += 1
+        if item.state is ItemState.LIVE:
+            head.add(tally_of(item), -1)
+        key = InboxKey(of.tenant, user)
+        changes.append(InboxChange(key, head.head(cluster), ids=(of.notification,), fields={"removed": True}))
+    changed = [heads[user] for user in items]
+    return await write_recipients(
+        connection, of, changed, values={"state": int(ItemState.GONE)}, changes=changes, now=now
+    )
+
+
+async def _drop_timers(connection: AsyncConnection, of: Of) -> None:
+    """Delete what time had still to do; waits for a timer that is being applied right now."""
+    of_notification = sa.and_(timers.c.tenant == of.tenant, timers.c.notification_id == of.notification)
+    found = await connection.execute(
+        sa.select(timers.c.id).where(of_notification).order_by(timers.c.id).with_for_update()
+    )
+    due = found.scalars().all()
+    if due:
+        await connection.execute(sa.delete(timers).where(among(connection, timers.c.id, due)))
+
+
+async def _end_queued(connection: AsyncConnection, of: Of, now: int, ending: DeliveryState, reason: str) -> None:
+    """End the deliveries that wait in the queue. What a worker holds is looked at once more right before the send."""
+    found = await _deliveries_of(connection, of)
+    locked = await connection.execute(
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.tenant == of.tenant,
+            among(connection, deliveries.c.id, found),
+            in_state(deliveries, DeliveryState.QUEUED),
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update()
+    )
+    ids = locked.scalars().all()
+    if ids:
+        await connection.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.tenant == of.tenant, among(connection, deliveries.c.id, ids))
+            .values(state=ending.value, reason=reason, finished_at=now)
+        )
+
+
+def _queued_to(recipient: sa.Column[str | None]) -> sa.Select[tuple[UUID]]:
+    """Select a notification's queued deliveries to one kind of recipient: each kind has an index of its own."""
+    return sa.select(deliveries.c.id).where(
+        deliveries.c.tenant == sa.bindparam("tenant"),
+        deliveries.c.notification_id == sa.bindparam("notification"),
+        recipient.is_not(None),
+        in_state(deliveries, DeliveryState.QUEUED),
+    )
+
+
+queued_of_notification = sa.union_all(_queued_to(deliveries.c.user_id), _queued_to(deliveries.c.address))
+
+
+async def _deliveries_of(connection: AsyncConnection, of: Of) -> Sequence[UUID]:
+    rows = await connection.execute(queued_of_notification, {"tenant": of.tenant, "notification": of.notification})
+    return [row.id for row in rows]
