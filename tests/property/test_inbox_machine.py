@@ -139,7 +139,7 @@ class InboxMachine(RuleBasedStateMachine):
         *,
         users: set[str],
         at: int,
-        large: bool,  # noqa: FBT001 - drawn by name
+        large: bool,
         expires: int | None,
         later: int | None,
         key: str | None,
@@ -178,7 +178,7 @@ class InboxMachine(RuleBasedStateMachine):
         """Publish, while the nodes that are not in `heard` lose the first that the bus tells them."""
         for number, listener in enumerate(self.listeners):
             listener.losing = 0 if number in heard else 1
-        self.publish({user}, at, large=False, expires=None, later=None, key=key)
+        self.publish(users={user}, at=at, large=False, expires=None, later=None, key=key)
 
     # What clients do
 
