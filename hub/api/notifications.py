@@ -8,18 +8,33 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from hub.api.paths import id_of
+from hub.api.problems import problem_in_batch
 from hub.api.responses import json_response, location, no_content
 from hub.core import wire
-from hub.core.errors import InvalidRequest
+from hub.core.errors import InvalidRequest, RequestError
+from hub.core.publication import MAX_BATCH
 from hub.http.auth import Guard
-from hub.http.bodies import read_json
+from hub.http.bodies import decode_json, read_json
 from hub.service import Hub, PublishOutcome
 
 MAX_PUBLISH = 1024 * 1024
 """Bytes: 1,000 recipients of 255 characters, `data` and `actor` fit with room to spare."""
 
+MAX_BATCH_BODY = 8 * 1024 * 1024
+"""Bytes."""
+
 PUBLISH = msgspec.json.Decoder(wire.PublishIn)
 _PUBLISHED = msgspec.json.Decoder(wire.PublishOut)
+
+
+class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    """A `wire.BatchIn` whose items are not looked at yet: a bad one is refused by itself."""
+
+    notifications: list[msgspec.Raw]
+
+
+_BATCH = msgspec.json.Decoder(_Batch)
+_BATCH_ITEM = msgspec.json.Decoder(wire.BatchItemIn)
 
 
 class Notifications:
@@ -33,6 +48,7 @@ class Notifications:
         """Return the routes of this resource."""
         return [
             Route("/v1/notifications", self.publish, methods=["POST"]),
+            Route("/v1/notifications/batch", self.publish_batch, methods=["POST"]),
             Route("/v1/notifications/{id}", self.show, methods=["GET"]),
             Route("/v1/notifications/{id}", self.recall, methods=["DELETE"]),
         ]
@@ -43,6 +59,17 @@ class Notifications:
         key = _idempotency_key(request)
         body = await read_json(request, PUBLISH, limit=MAX_PUBLISH)
         return published(request, await self._hub.notifications.publish(tenant, body, key), "/v1/notifications")
+
+    async def publish_batch(self, request: Request) -> Response:
+        """Store many notifications, and tell for each what became of it: a bad one leaves the others unharmed."""
+        tenant = self._guard.require_publisher(request)
+        key = _idempotency_key(request)
+        body = await read_json(request, _BATCH, limit=MAX_BATCH_BODY)
+        if not 1 <= len(body.notifications) <= MAX_BATCH:
+            raise InvalidRequest(f"give 1 to {MAX_BATCH:,} notifications", pointer="$.notifications")
+        items = [_batch_item(item) for item in body.notifications]
+        outcomes = await self._hub.notifications.publish_batch(tenant, items, key)
+        return json_response(wire.BatchOut([_batch_result(place, each) for place, each in enumerate(outcomes)]))
 
     async def show(self, request: Request) -> Response:
         """Tell what became of a notification."""
@@ -63,6 +90,21 @@ def published(request: Request, outcome: PublishOutcome, collection: str) -> Res
     if outcome.replayed:
         headers["Idempotent-Replayed"] = "true"
     return json_response(outcome.body, status=201, headers=headers)
+
+
+def _batch_item(item: msgspec.Raw) -> wire.BatchItemIn | RequestError:
+    try:
+        return decode_json(bytes(item), _BATCH_ITEM)
+    except RequestError as error:
+        return error
+
+
+def _batch_result(place: int, outcome: PublishOutcome | Exception) -> wire.BatchResultOut:
+    if isinstance(outcome, PublishOutcome):
+        out = _PUBLISHED.decode(outcome.body)
+        return wire.BatchResultOut(201, out.id, out.recipients, out.deliveries, outcome.replayed)
+    problem = problem_in_batch(outcome, f"$.notifications[{place}]")
+    return wire.BatchResultOut(problem.status, problem=problem)
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -53,6 +54,31 @@ def problem_of(error: RequestError) -> wire.Problem:
     return wire.Problem(type=error.type, title=error.title, status=error.status, detail=detail, pointer=error.pointer)
 
 
+def request_error_of(error: Exception, path: str) -> RequestError | None:
+    """Turn what a use case raised into what its caller hears, and log what operators should know of; None: a bug."""
+    match error:
+        case RequestError():
+            return error
+        case DataError():
+            _log.warning("data_refused", path=path, error=type(error).__name__)  # our own checks let it pass
+            return InvalidRequest("a value cannot be stored")
+        case StoreUnavailable():
+            _log.warning("store_unavailable", path=path)
+            detail = "the database cannot be reached; try again, a publish with the same Idempotency-Key"
+            return Unavailable(detail, retry_after=_RETRY_AFTER)
+    return None
+
+
+def problem_in_batch(error: Exception, place: str) -> wire.Problem:
+    """Describe what went wrong with one part of a request, whose body has it at `place` (a JSON path)."""
+    refused = request_error_of(error, "batch")
+    if refused is None:
+        _log.error("request_failed", path="batch", exc_info=error)
+        return INTERNAL_ERROR
+    problem = problem_of(refused)
+    return msgspec.structs.replace(problem, pointer=place + (problem.pointer or "$").removeprefix("$"))
+
+
 def problem_response(error: RequestError, extra: Mapping[str, str] | None = None) -> Response:
     """Answer with an error."""
     headers = dict(extra or {})
@@ -86,16 +112,10 @@ async def _on_http_exception(conn: Request | WebSocket, error: Exception) -> Res
     return json_response(problem, status=status.value, headers=headers, media_type=MEDIA_TYPE)
 
 
-async def _on_data_error(conn: Request | WebSocket, error: Exception) -> Response:
-    """Answer for a value that the database refused though our own checks let it pass; worth a look."""
-    _log.warning("data_refused", path=_path(conn), error=type(error).__name__)
-    return problem_response(InvalidRequest("a value cannot be stored"))
-
-
-async def _on_store_unavailable(conn: Request | WebSocket, _: Exception) -> Response:
-    _log.warning("store_unavailable", path=_path(conn))
-    detail = "the database cannot be reached; try again, a publish with the same Idempotency-Key"
-    return problem_response(Unavailable(detail, retry_after=_RETRY_AFTER))
+async def _on_store_error(conn: Request | WebSocket, error: Exception) -> Response:
+    refused = request_error_of(error, _path(conn))
+    assert refused is not None  # noqa: S101 - Starlette picks the handler by the class
+    return problem_response(refused)
 
 
 async def _on_client_disconnect(_: Request | WebSocket, __: Exception) -> Response:
@@ -118,8 +138,8 @@ def _path(conn: HTTPConnection) -> str:
 exception_handlers: Final[Mapping[Any, ExceptionHandler]] = {
     RequestError: _on_request_error,
     HTTPException: _on_http_exception,
-    DataError: _on_data_error,
-    StoreUnavailable: _on_store_unavailable,
+    DataError: _on_store_error,
+    StoreUnavailable: _on_store_error,
     ClientDisconnect: _on_client_disconnect,
     Exception: _on_unexpected,
 }

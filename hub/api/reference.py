@@ -31,6 +31,15 @@ _IDEMPOTENCY = Parameter(
     {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "order-1024-shipped",
 )
+_BATCH_IDEMPOTENCY = Parameter(
+    "Idempotency-Key",
+    "header",
+    "Names this call: repeated, with the same notifications in the same places, those that are stored give their first "
+    "answer again and the others get another chance. A notification with an `idempotency_key` of its own goes by that "
+    "one, as if it had come alone. Kept for 7 days.",
+    {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "orders-of-2027-01-15",
+)
 _FLAG = {"type": "boolean", "default": False}
 _LISTING = (
     Parameter(
@@ -109,6 +118,25 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "fallback": [{"channel": "email", "after": "5m", "unless": "seen"}],
         },
         (IdempotencyConflict, NotBuilt),
+    ),
+    Operation(
+        "POST",
+        "/v1/notifications/batch",
+        "publish_batch",
+        NOTIFICATIONS,
+        "Publish many notifications",
+        Access.PUBLISHER,
+        {200: Answer("A result for each, in order: stored (201), or its problem.", wire.BatchOut)},
+        "Up to 1,000 notifications with 10,000 recipients in all, in 8 MiB. Each is stored, or refused, by itself: "
+        "a bad one leaves the others unharmed. Answers once all that is stored is committed.",
+        (_BATCH_IDEMPOTENCY,),
+        wire.BatchIn,
+        {
+            "notifications": [
+                {"recipients": ["ada"], "title": "Your order is on its way", "idempotency_key": "order-1024-shipped"},
+                {"recipients": ["grace"], "title": "Your order has arrived", "idempotency_key": "order-1023-arrived"},
+            ]
+        },
     ),
     Operation(
         "GET",

@@ -10,7 +10,7 @@ import msgspec
 
 from hub.core.marks import MAX_IDS
 from hub.core.model import Channel
-from hub.core.publication import MAX_RECIPIENTS, MAX_STEPS
+from hub.core.publication import MAX_BATCH, MAX_RECIPIENTS, MAX_STEPS
 from hub.core.text import MAX_BODY, MAX_CATEGORY, MAX_ID, MAX_TITLE, MAX_URL
 
 Json = dict[str, Any]
@@ -18,32 +18,37 @@ Json = dict[str, Any]
 _TIME = re.compile(r"(?:_at|_until|\Auntil)\Z")
 _CHANNELS = [channel.value for channel in Channel]
 
-_NOTES: Final[Mapping[str, Mapping[str, Json]]] = {
-    "PublishIn": {
-        "recipients": {
-            "description": f"User ids, up to {MAX_RECIPIENTS:,}; or addresses, with `inbox: false`. "
-            "Shared audiences are not built yet (501)."
-        },
-        "category": {"description": "The kind of notification.", "maxLength": MAX_CATEGORY},
-        "title": {"maxLength": MAX_TITLE, "minLength": 1},
-        "body": {"maxLength": MAX_BODY},
-        "action_url": {
-            "description": f"Where a click leads: http(s), or a path of your own origin. Up to {MAX_URL:,} characters."
-        },
-        "data": {"description": "Anything of yours, handed to clients as it is. Up to 32 KiB."},
-        "actor": {"description": "Who did it, as your interface shows them. Up to 32 KiB."},
-        "channels": {"description": f"Limits the plan to these: {', '.join(_CHANNELS)}."},
-        "fallback": {"description": f"What to send to whoever has not looked. Up to {MAX_STEPS} steps."},
-        "template": {"description": "Not built yet (501)."},
-        "collapse_key": {
-            "description": "When it appears, it replaces the user's unread notifications with the same key, whatever "
-            "their category. Those that were read or archived stay.",
-            "maxLength": MAX_ID,
-        },
-        "deliver_at": {"description": "When it appears; absent: now."},
-        "expires_at": {"description": "When it disappears and is no longer sent."},
-        "inbox": {"description": "False: only send it, as with a verification code."},
+_PUBLISH: Final[Json] = {
+    "recipients": {
+        "description": f"User ids, up to {MAX_RECIPIENTS:,}; or addresses, with `inbox: false`. "
+        "Shared audiences are not built yet (501)."
     },
+    "category": {"description": "The kind of notification.", "maxLength": MAX_CATEGORY},
+    "title": {"maxLength": MAX_TITLE, "minLength": 1},
+    "body": {"maxLength": MAX_BODY},
+    "action_url": {
+        "description": f"Where a click leads: http(s), or a path of your own origin. Up to {MAX_URL:,} characters."
+    },
+    "data": {"description": "Anything of yours, handed to clients as it is. Up to 32 KiB."},
+    "actor": {"description": "Who did it, as your interface shows them. Up to 32 KiB."},
+    "channels": {"description": f"Limits the plan to these: {', '.join(_CHANNELS)}."},
+    "fallback": {"description": f"What to send to whoever has not looked. Up to {MAX_STEPS} steps."},
+    "template": {"description": "Not built yet (501)."},
+    "collapse_key": {
+        "description": "When it appears, it replaces the user's unread notifications with the same key, whatever "
+        "their category. Those that were read or archived stay.",
+        "maxLength": MAX_ID,
+    },
+    "deliver_at": {"description": "When it appears; absent: now."},
+    "expires_at": {"description": "When it disappears and is no longer sent."},
+    "inbox": {"description": "False: only send it, as with a verification code."},
+}
+
+_NOTES: Final[Mapping[str, Mapping[str, Json]]] = {
+    "PublishIn": _PUBLISH,
+    "BatchItemIn": _PUBLISH
+    | {"idempotency_key": {"description": "Names this notification, as the header does for one that comes alone."}},
+    "BatchIn": {"notifications": {"minItems": 1, "maxItems": MAX_BATCH}},
     "StepIn": {
         "channel": {"enum": _CHANNELS},
         "after": {"description": "Seconds since the publish, or a duration such as `90s`, `15m`, `2h`, `1d`."},

@@ -39,6 +39,10 @@ from hub.core.text import (
 from hub.core.views import parse_rfc3339
 
 MAX_RECIPIENTS = 1_000
+MAX_BATCH = 1_000
+"""Notifications in one call."""
+MAX_BATCH_RECIPIENTS = 10_000
+"""Recipients of all notifications in one call together."""
 MAX_STEPS = 10
 MAX_AFTER = 90 * 24 * 3600 * 1000
 """Milliseconds; a plan longer than 90 days is a mistake."""
@@ -46,7 +50,7 @@ MAX_AHEAD = 366 * 24 * 3600 * 1000
 """Milliseconds that `deliver_at` and `expires_at` may lie ahead."""
 
 PUBLISH = "publish"
-"""The operation that idempotency keys of `POST /v1/notifications` belong to."""
+"""The operation that idempotency keys of single notifications belong to, also of those in a batch."""
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)", re.ASCII)
 _UNIT = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -64,7 +68,47 @@ class _Recipients(NamedTuple):
     addresses: tuple[Address, ...]
 
 
-def prepare(request: wire.PublishIn, *, tenant: str, now: int, idempotency_key: str | None = None) -> Publication:
+class IdempotencyKey(NamedTuple):
+    """A caller's name for one operation."""
+
+    key: str
+    operation: str = PUBLISH
+
+    def of_place(self, place: int) -> IdempotencyKey:
+        """Return the key of one place in the batch that this is the key of."""
+        return IdempotencyKey(self.key, f"batch[{place}]")
+
+
+def idempotency_key(key: str | None, pointer: str) -> IdempotencyKey | None:
+    """Check the form of a key, if one is given.
+
+    Raises:
+        InvalidRequest: it is not printable, too long, or empty.
+
+    """
+    if key is None:
+        return None
+    if _KEY.fullmatch(key) is None:
+        raise InvalidRequest("must be 1 to 255 printable ASCII characters without spaces", pointer=pointer)
+    return IdempotencyKey(key)
+
+
+def check_batch(requests: Sequence[wire.PublishIn]) -> None:
+    """Check what the notifications of a batch are together.
+
+    Raises:
+        InvalidRequest: too many recipients.
+
+    """
+    count = sum(len(each.recipients) for each in requests if not isinstance(each.recipients, wire.AudienceIn))
+    if count > MAX_BATCH_RECIPIENTS:
+        raise InvalidRequest(
+            f"names {count:,} recipients in all; at most {MAX_BATCH_RECIPIENTS:,} are allowed in one call",
+            pointer="$.notifications",
+        )
+
+
+def prepare(request: wire.PublishIn, *, tenant: str, now: int, key: IdempotencyKey | None = None) -> Publication:
     """Check a request and work out everything that it stores.
 
     Raises:
@@ -95,7 +139,7 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, idempotency_key: 
         content=content,
         users=recipients.users if content.inbox else (),
         deliveries=deliveries,
-        idempotency=_idempotency(request, idempotency_key, response),
+        idempotency=None if key is None else _idempotency(request, key, response),
         response=response,
     )
 
@@ -281,11 +325,9 @@ def _address_deliveries(addresses: Sequence[Address], content: Content, *, expli
     return deliveries
 
 
-def _idempotency(request: wire.PublishIn, key: str | None, response: bytes) -> IdempotencyRecord | None:
+def _idempotency(request: wire.PublishIn, key: IdempotencyKey, response: bytes) -> IdempotencyRecord:
     """Make the record of an idempotency key; the hash is over the canonical form of the whole request."""
-    if key is None:
-        return None
-    if _KEY.fullmatch(key) is None:
-        raise InvalidRequest("must be 1 to 255 printable ASCII characters without spaces", pointer="Idempotency-Key")
+    if type(request) is not wire.PublishIn:  # of a batch: what it says beyond the notification does not count
+        request = wire.PublishIn(**{name: getattr(request, name) for name in wire.PublishIn.__struct_fields__})
     canonical = msgspec.json.encode(request, order="deterministic")
-    return IdempotencyRecord(PUBLISH, key, hashlib.sha256(canonical).digest(), response)
+    return IdempotencyRecord(key.operation, key.key, hashlib.sha256(canonical).digest(), response)

@@ -44,6 +44,13 @@ class InboxStore(Protocol):
         """
         ...
 
+    async def publish_all(self, publications: Sequence[Publication], now: int) -> Sequence[Published | Exception]:
+        """Store many publications, each as `publish` would; what one is refused for stands in its answer's place.
+
+        They need not be stored together: a crash may leave some of them, each whole.
+        """
+        ...
+
     async def mark(
         self, key: InboxKey, action: MarkAction, selection: Selection, now: int, *, until: int | None = None
     ) -> Marked:

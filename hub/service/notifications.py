@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from hub.core import publication, wire
-from hub.core.errors import NotFound
-from hub.core.model import Content, Head, InboxChange, InboxKey, Item, ItemState
+from hub.core.errors import NotFound, RequestError
+from hub.core.model import Content, Head, InboxChange, InboxKey, Item, ItemState, Publication, Published
+from hub.core.publication import IdempotencyKey
 from hub.core.views import notification_view
 from hub.ports import Bus, Clock, InboxStore
 from hub.service.outbox import Outbox
+
+_SLICE = 50
+"""Notifications of a batch that are worked on without giving way to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +46,55 @@ class Notifications:
             StoreUnavailable: the caller should retry, with the same idempotency key.
 
         """
+        key = publication.idempotency_key(idempotency_key, "Idempotency-Key")
         now = self._clock.now()
-        prepared = publication.prepare(request, tenant=tenant, now=now, idempotency_key=idempotency_key)
+        prepared = publication.prepare(request, tenant=tenant, now=now, key=key)
         published = await self._store.publish(prepared, now)
-        if published.replayed:
-            return PublishOutcome(published.response or prepared.response, replayed=True)
-        content = prepared.content
-        appeared = [_appeared(content, user, head) for user, head in published.heads.items()]
-        await self._outbox.tell([*published.replaced, *appeared], [published.wakeup])
-        due = [delivery.due_at for delivery in prepared.deliveries]
-        due += [at for at in (content.deliver_at, content.expires_at) if at is not None]
+        await self._tell([(prepared, published)])
+        return _outcome(prepared, published)
+
+    async def publish_batch(
+        self, tenant: str, requests: Sequence[wire.BatchItemIn | RequestError], idempotency_key: str | None = None
+    ) -> Sequence[PublishOutcome | Exception]:
+        """Publish notifications that have nothing to do with each other; what one raises stands in its answer's place.
+
+        A request that was found to be bad before is passed through, so that places in the batch stay what they are:
+        `idempotency_key` is, for those without a key of their own, the key of the place.
+
+        Raises:
+            InvalidRequest: the batch as a whole is too large, or its key not one; nothing is stored.
+
+        """
+        publication.check_batch([request for request in requests if not isinstance(request, RequestError)])
+        key = publication.idempotency_key(idempotency_key, "Idempotency-Key")
+        now = self._clock.now()
+        prepared: list[Publication | RequestError] = []
+        for place, request in enumerate(requests):
+            prepared.append(_prepared(request, tenant, now, None if key is None else key.of_place(place)))
+            if place % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)  # others have their turn
+        new = [each for each in prepared if isinstance(each, Publication)]
+        answers = list(zip(new, await self._store.publish_all(new, now), strict=True))
+        stored = [(each, answer) for each, answer in answers if isinstance(answer, Published)]
+        for start in range(0, len(stored), _SLICE):
+            await self._tell(stored[start : start + _SLICE])
+            await asyncio.sleep(0)
+        outcomes = iter(
+            [answer if isinstance(answer, Exception) else _outcome(each, answer) for each, answer in answers]
+        )
+        return [next(outcomes) if isinstance(each, Publication) else each for each in prepared]
+
+    async def _tell(self, stored: Sequence[tuple[Publication, Published]]) -> None:
+        """Tell clients and workers of what was stored just now."""
+        new = [(each, published) for each, published in stored if not published.replayed]
+        changes: list[InboxChange] = []
+        for each, published in new:
+            changes += published.replaced
+            changes += (_appeared(each.content, user, head) for user, head in published.heads.items())
+        await self._outbox.tell(changes, [published.wakeup for _, published in new])
+        due = [at for each, _ in new for at in _due(each)]
         if due:
             await self._bus.announce_due(min(due))
-        return PublishOutcome(prepared.response, replayed=False)
 
     async def status(self, tenant: str, notification: UUID) -> wire.NotificationOut:
         """Tell what became of a notification, for every recipient and delivery.
@@ -80,6 +122,30 @@ class Notifications:
         if recalled is None:
             raise NotFound("there is no such notification")
         await self._outbox.tell([change for change, _ in recalled], [wakeup for _, wakeup in recalled])
+
+
+def _prepared(
+    request: wire.BatchItemIn | RequestError, tenant: str, now: int, key: IdempotencyKey | None
+) -> Publication | RequestError:
+    if isinstance(request, RequestError):
+        return request
+    try:
+        own = publication.idempotency_key(request.idempotency_key, "$.idempotency_key")
+        return publication.prepare(request, tenant=tenant, now=now, key=own or key)
+    except RequestError as error:
+        return error
+
+
+def _outcome(prepared: Publication, published: Published) -> PublishOutcome:
+    if published.replayed:
+        return PublishOutcome(published.response or prepared.response, replayed=True)
+    return PublishOutcome(prepared.response, replayed=False)
+
+
+def _due(prepared: Publication) -> Iterator[int]:
+    """List the times at which workers have something to do."""
+    yield from (delivery.due_at for delivery in prepared.deliveries)
+    yield from (at for at in (prepared.content.deliver_at, prepared.content.expires_at) if at is not None)
 
 
 def _appeared(content: Content, user: str, head: Head) -> InboxChange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -59,6 +60,12 @@ class SqlInboxStore:
     async def publish(self, publication: Publication, now: int) -> Published:
         """Store a publication whole, in one transaction with others that come meanwhile."""
         return await self._publishing.submit(Publish(publication, now))
+
+    async def publish_all(self, publications: Sequence[Publication], now: int) -> Sequence[Published | Exception]:
+        """Store publications like so many callers at once."""
+        answers = [self._publishing.submit(Publish(publication, now)) for publication in publications]
+        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        return [_answer(outcome) for outcome in outcomes]
 
     async def _publish(self, group: Sequence[Publish]) -> Sequence[Published | Exception]:
         cluster = self._database.cluster
@@ -182,6 +189,12 @@ class SqlInboxStore:
             await connection.execute(sa.delete(tickets).where(tickets.c.expires_at < now))
 
         await self._database.write(delete)
+
+
+def _answer(outcome: Published | BaseException) -> Published | Exception:
+    if isinstance(outcome, Published | Exception):
+        return outcome
+    raise outcome  # the process ends
 
 
 def _wakeup(row: sa.Row[Any]) -> Wakeup:

@@ -89,6 +89,19 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
             publisher=201,
         )
     ],
+    ("POST", "/v1/notifications/batch"): lambda aim: [
+        Call(
+            "/v1/notifications/batch",
+            {
+                "notifications": [
+                    {"recipients": [aim.user], "title": "the intruder's own"},
+                    {"recipients": [aim.user], "title": "the intruder's own", "idempotency_key": aim.idempotency},
+                ]
+            },
+            {"Idempotency-Key": aim.idempotency},
+            publisher=200,
+        )
+    ],
     ("GET", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],
     ("DELETE", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],
     ("GET", "/v1/users/{user}"): lambda aim: [Call(f"/v1/users/{aim.user}", publisher=404)],

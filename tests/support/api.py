@@ -23,7 +23,7 @@ from hub.revoked import RevokedTokens, RevokingAuthenticator
 from hub.service import Hub
 from hub.settings import Settings
 from hub.store.directory import SqlDirectory
-from hub.store.engine import open_database
+from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
@@ -49,6 +49,7 @@ class Api:
     clock: ManualClock
     keyring: Keyring
     mailbox: DevMailbox
+    database: Database
     draining: list[bool] = field(default_factory=lambda: [False])
 
     def client(
@@ -91,7 +92,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
     )
     app = Starlette(routes=routes, exception_handlers=exception_handlers)
     try:
-        yield Api(app, hub, clock, keyring, mailbox, draining)
+        yield Api(app, hub, clock, keyring, mailbox, database, draining)
     finally:
         await bus.close()
         await database.close()

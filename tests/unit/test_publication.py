@@ -10,7 +10,7 @@ import pytest
 from hub.core import wire
 from hub.core.errors import InvalidRequest, NotBuilt
 from hub.core.model import Channel, Priority, Publication, Rung, Step, When
-from hub.core.publication import prepare
+from hub.core.publication import idempotency_key, prepare
 from hub.core.views import rfc3339
 
 NOW = 1_800_000_000_000
@@ -18,7 +18,7 @@ NOW = 1_800_000_000_000
 
 def publish(key: str | None = None, **fields: Any) -> Publication:
     request = msgspec.convert({"recipients": ["ada"], "title": "Hello", **fields}, wire.PublishIn)
-    return prepare(request, tenant="default", now=NOW, idempotency_key=key)
+    return prepare(request, tenant="default", now=NOW, key=idempotency_key(key, "Idempotency-Key"))
 
 
 def test_the_smallest_request() -> None:

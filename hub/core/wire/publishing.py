@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hub.core.wire.items import PriorityName
+from hub.core.wire.node import Problem
 
 
 class AddressIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,12 +56,45 @@ class PublishIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     inbox: bool = True
 
 
+class BatchItemIn(PublishIn, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One notification of a batch."""
+
+    idempotency_key: str | None = None
+
+
+class BatchIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """Notifications that have nothing to do with each other, in one call."""
+
+    notifications: list[BatchItemIn]
+
+
 class PublishOut(Struct, frozen=True):
     """The notification is stored: with its inbox items and its deliveries."""
 
     id: str
     recipients: int
     deliveries: int
+
+
+class BatchResultOut(Struct, frozen=True, omit_defaults=True):
+    """What became of one notification of a batch: `status` is as if it had come alone.
+
+    With 201 there are `id` and counts, otherwise a `problem`.
+    """
+
+    status: int
+    id: str | None = None
+    recipients: int | None = None
+    deliveries: int | None = None
+    replayed: bool = False
+    """An earlier publish under the same key stored it."""
+    problem: Problem | None = None
+
+
+class BatchOut(Struct, frozen=True):
+    """A result for each notification, in the order of the request."""
+
+    results: list[BatchResultOut]
 
 
 class AttemptOut(Struct, frozen=True):
