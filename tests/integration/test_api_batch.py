@@ -19,7 +19,6 @@ NOT_BUILT = [
     changed(recipients={"topic": "news"}),
     changed(recipients={"broadcast": True}),
     changed(template="welcome"),
-    changed(collapse_key="x"),
 ]
 
 
