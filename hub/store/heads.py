@@ -14,7 +14,8 @@ from hub.core.cursor import epoch_of
 from hub.core.ids import uuid7
 from hub.core.model import Counts, Head, InboxKey, SharedWakeup
 from hub.store.bulk import Bulk
-from hub.store.rows import Row, Values
+from hub.store.keyed import KeyedQuery
+from hub.store.rows import Row, Values, head_of
 from hub.store.tables import inbox_heads, wakeups
 
 
@@ -65,16 +66,22 @@ class LockedHead:
 
 Heads = dict[InboxKey, LockedHead]
 
-_COLUMNS = "SELECT tenant, user_id, epoch, version, floor, unread_count, unseen_count FROM "
-_LOCK_POSTGRES = (
-    _COLUMNS + "inbox_heads JOIN unnest($1::text[], $2::text[]) AS wanted (tenant, user_id) USING (tenant, user_id) "
-    # Of the table and not of the result, whose columns have the database's collation.
-    "ORDER BY inbox_heads.tenant, inbox_heads.user_id FOR UPDATE OF inbox_heads"
+_COLUMNS = ", ".join(f"inbox_heads.{column.name}" for column in inbox_heads.c)
+_HERE = "inbox_heads WHERE inbox_heads.tenant = wanted.tenant AND inbox_heads.user_id = wanted.user_id"
+_READ = KeyedQuery(_COLUMNS, _HERE, tenant="text", user_id="text")
+_LOCK = KeyedQuery(
+    _COLUMNS,
+    _HERE,
+    lock=" ORDER BY inbox_heads.tenant, inbox_heads.user_id FOR UPDATE OF inbox_heads",
+    tenant="text",
+    user_id="text",
 )
-_LOCK_SQLITE = (
-    "WITH wanted AS (SELECT json_extract(value, '$[0]') AS tenant, json_extract(value, '$[1]') AS user_id "
-    "FROM json_each(?)) " + _COLUMNS + "wanted CROSS JOIN inbox_heads USING (tenant, user_id)"
-)
+
+
+async def read_heads(connection: AsyncConnection, keys: Collection[InboxKey], cluster: str) -> dict[InboxKey, Head]:
+    """Read heads without locking them; users without a row are left out."""
+    rows = await _READ.rows(connection, sorted(keys))
+    return {InboxKey(row.tenant, row.user_id): head_of(row, cluster) for row in rows}
 
 
 async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], now: int, bulk: Bulk) -> Heads:
@@ -95,13 +102,8 @@ async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], no
 
 
 async def _lock(connection: AsyncConnection, keys: Sequence[InboxKey]) -> Heads:
-    if connection.dialect.name == "postgresql":
-        arrays = ([key.tenant for key in keys], [key.user for key in keys])
-        rows = await connection.exec_driver_sql(_LOCK_POSTGRES, arrays)
-    else:
-        rows = await connection.exec_driver_sql(_LOCK_SQLITE, (json.dumps(keys),))
     locked = {}
-    for row in rows:
+    for row in await _LOCK.rows(connection, keys):
         key = InboxKey(row.tenant, row.user_id)
         locked[key] = LockedHead(key, row.epoch, row.version, row.floor, row.unread_count, row.unseen_count)
     return locked

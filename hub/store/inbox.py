@@ -34,6 +34,7 @@ from hub.store.committer import Committer
 from hub.store.engine import Database, Transaction
 from hub.store.heads import make_heads
 from hub.store.inbox_publish import Publish
+from hub.store.marks import Mark
 from hub.store.recipients import Applied, Of
 from hub.store.tables import idempotency, tickets, wakeups
 
@@ -42,6 +43,8 @@ T = TypeVar("T")
 _MOST_ROWS = 2_000
 """Rows that publications may share a transaction with; what is larger by itself has one of its own."""
 _MOST_PUBLICATIONS = 500
+_MOST_MARKED = 500
+"""Marks that share a transaction, and items that they may be about; publishing waits for no more than that."""
 
 IDEMPOTENCY_KEPT = 7 * 24 * 3600 * 1000
 """Milliseconds for which an idempotency key is remembered."""
@@ -55,6 +58,9 @@ class SqlInboxStore:
         committer = Committer(database.start, writers=1)
         self._publishing = committer.lane(
             self._publish, attrgetter("rows"), most_weight=_MOST_ROWS, most_works=_MOST_PUBLICATIONS
+        )
+        self._marking = committer.lane(
+            self._mark, attrgetter("rows"), most_weight=_MOST_MARKED, most_works=_MOST_MARKED
         )
 
     async def publish(self, publication: Publication, now: int) -> Published:
@@ -77,19 +83,12 @@ class SqlInboxStore:
     async def mark(
         self, key: InboxKey, action: MarkAction, selection: Selection, now: int, *, until: int | None = None
     ) -> Marked:
-        """Apply an action to the selected LIVE items."""
+        """Apply an action to the selected LIVE items, in one transaction with other calls that come meanwhile."""
+        return await self._marking.submit(Mark(key, action, selection, now, until))
+
+    async def _mark(self, group: Sequence[Mark]) -> Sequence[Marked]:
         # Safe to repeat after an unknown COMMIT: it then changes nothing more, and the wake-up row tells the rest.
-        return await self._database.write(
-            partial(
-                inbox_mark.apply,
-                key=key,
-                action=action,
-                selection=selection,
-                now=now,
-                until=until,
-                cluster=self._database.cluster,
-            )
-        )
+        return await self._database.commit(partial(inbox_mark.store, group=group, cluster=self._database.cluster))
 
     async def page(self, key: InboxKey, query: InboxQuery) -> InboxPage:
         """Read one page with its head."""

@@ -1,21 +1,19 @@
-"""Marking: what a user does to the items of their inbox.
+"""Marking: what users do to the items of their inboxes, many calls in one transaction.
 
-The merge rule that clients follow (`docs/protocol.md`) is the very rule of the UPDATE here: a time is set only
-where there is none, null clears, `snoozed_until` replaces. So one set of fields describes the change of items
-that were in different states before.
+Locks: deliveries that become needless, heads, (updates items). Everybody who changes an item holds its inbox's head:
+what is read under that lock can be changed here, mark by mark, and written once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.cursor import epoch_of
 from hub.core.ids import uuid7
 from hub.core.model import (
     DeliveryState,
@@ -25,217 +23,153 @@ from hub.core.model import (
     ItemState,
     MarkAction,
     Marked,
-    Rung,
-    Selection,
+    SharedWakeup,
     TimerKind,
 )
 from hub.store.bulk import Bulk
-from hub.store.heads import LockedHead, Tally, leave_wakeups, lock_heads, save_heads
-from hub.store.rows import ITEM_COLUMNS, Row, Values, head_of, item_of, items_with_content, plan_of
-from hub.store.sql import among
-from hub.store.tables import deliveries, inbox_heads, inbox_items, notifications, timers
+from hub.store.heads import Heads, LockedHead, leave_wakeups, lock_heads, read_heads, save_heads
+from hub.store.mark_reads import Aim, DeliveryKey, held_items, lock_needless, narrow_delivered
+from hub.store.marks import HeldItem, Mark
+from hub.store.rows import Values, content_of
+from hub.store.tables import deliveries, inbox_items, notifications, timers
 
 MAX_IDS = 100
 """Ids that one change names; beyond it says `all`, or leaves it to the reader to look."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Effect:
-    """What an action does to the columns of an item, and how far up the ladder of attention it gets."""
-
-    once: tuple[str, ...] = ()
-    """Set to now where null."""
-    clear: tuple[str, ...] = ()
-    rung: Rung = Rung.NONE
-    reason: str = ""
-    """Why a delivery that it makes needless was cancelled."""
-
-
-_EFFECTS = {
-    MarkAction.DELIVERED: _Effect(
-        ("delivered_at",), (), Rung.DELIVERED, "It arrived at one of the user's clients before it was due."
-    ),
-    MarkAction.SEEN: _Effect(("seen_at",), (), Rung.SEEN, "The user saw it before it was due."),
-    MarkAction.READ: _Effect(("seen_at", "read_at"), (), Rung.READ, "The user read it before it was due."),
-    MarkAction.UNREAD: _Effect((), ("read_at",)),
-    MarkAction.ARCHIVE: _Effect(
-        ("seen_at", "read_at", "archived_at"), (), Rung.READ, "The user archived it before it was due."
-    ),
-    MarkAction.UNARCHIVE: _Effect((), ("archived_at",)),
-    MarkAction.SNOOZE: _Effect(),
-}
+async def store(connection: AsyncConnection, group: Sequence[Mark], cluster: str) -> list[Marked]:
+    """Apply marks in their order, as if each came alone; see `InboxStore.mark`."""
+    before = await read_heads(connection, {mark.key for mark in group if _needs_head(mark)}, cluster)
+    aims = [Aim.of(mark, before.get(mark.key)) for mark in group]
+    await narrow_delivered(connection, aims)
+    # A DELIVERED that need not be stored, as most need not, locks nothing.
+    idle = [aim.ids is not None and not aim.ids and aim.mark.key in before for aim in aims]
+    moved = iter(await _move(connection, [aim for aim, rests in zip(aims, idle, strict=True) if not rests], cluster))
+    return [Marked(0, before[aim.mark.key]) if rests else next(moved) for aim, rests in zip(aims, idle, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """One call of `mark`, ready to be made into SQL."""
-
-    key: InboxKey
-    action: MarkAction
-    now: int
-    until: int | None
-    ids: tuple[UUID, ...] | None
-    upto: int
-    """Without `ids`: all items that appeared with this version or an earlier one."""
-
-    @property
-    def effect(self) -> _Effect:
-        return _EFFECTS[self.action]
-
-    @property
-    def fields(self) -> dict[str, int | bool | None]:
-        """The change as clients are told it."""
-        fields: dict[str, int | bool | None] = dict.fromkeys(self.effect.once, self.now)
-        fields |= dict.fromkeys(self.effect.clear)
-        return {"snoozed_until": self.until} if self.action is MarkAction.SNOOZE else fields
-
-    def selected(self, connection: AsyncConnection) -> sa.ColumnElement[bool]:
-        """Test whether an item is meant, and LIVE."""
-        return sa.and_(
-            inbox_items.c.tenant == self.key.tenant,
-            inbox_items.c.user_id == self.key.user,
-            inbox_items.c.state == int(ItemState.LIVE),
-            inbox_items.c.since <= self.upto
-            if self.ids is None
-            else among(connection, inbox_items.c.notification_id, self.ids),
-        )
-
-    def values(self) -> Values:
-        """Return what to set."""
-        values: Values = {name: sa.func.coalesce(inbox_items.c[name], self.now) for name in self.effect.once}
-        values |= dict.fromkeys(self.effect.clear)
-        return {"snoozed_until": self.until} if self.action is MarkAction.SNOOZE else values
-
-    def differs(self) -> sa.ColumnElement[bool]:
-        """Test whether setting that changes an item."""
-        if self.action is MarkAction.SNOOZE:
-            return inbox_items.c.snoozed_until.is_distinct_from(self.until)
-        return sa.or_(
-            *(inbox_items.c[name].is_(None) for name in self.effect.once),
-            *(inbox_items.c[name].is_not(None) for name in self.effect.clear),
-        )
-
-    def tally_after(self, row: Row) -> Tally:
-        """Return what a changed item counts for then."""
-        after: dict[str, Any] = {name: getattr(row, name) for name in _STATE}
-        for name, value in self.fields.items():
-            if name in after and (name not in self.effect.once or after[name] is None):
-                after[name] = value
-        return Tally.of(**after)
+def _needs_head(mark: Mark) -> bool:
+    return mark.selection.all or mark.action is MarkAction.DELIVERED
 
 
-_STATE = ("seen_at", "read_at", "archived_at", "snoozed_until")
-
-
-async def apply(
-    connection: AsyncConnection,
-    *,
-    key: InboxKey,
-    action: MarkAction,
-    selection: Selection,
-    now: int,
-    until: int | None,
-    cluster: str,
-) -> Marked:
-    """Apply an action; see `InboxStore.mark`. Locks: deliveries, head, items."""
-    here = sa.and_(inbox_heads.c.tenant == key.tenant, inbox_heads.c.user_id == key.user)
-    before = (await connection.execute(sa.select(inbox_heads).where(here))).first()
-    if before is None:
-        heads = await lock_heads(connection, [key], now, Bulk(connection))
-        return Marked(0, heads[key].head(cluster))
-    # All there is: as of now, not as of when the head gets locked. What appears in between is left alone, with
-    # its deliveries, which were not there to be locked.
-    upto = _upto(selection, before, cluster) if selection.all else 0
-    mark = _Mark(key, action, now, until, None if selection.all else selection.ids, upto)
-    if action is MarkAction.DELIVERED:
-        mark = replace(mark, ids=await _tracked(connection, mark))
-    if mark.ids == ():
-        return Marked(0, head_of(before, cluster))
-    needless = await _lock_needless(connection, mark)
-    head = (await lock_heads(connection, [key], now, Bulk(connection)))[key]
-    rows = await _change_items(connection, mark, head)
-    await _cancel(connection, mark, needless)
-    if not rows or action is MarkAction.DELIVERED:
-        return Marked(len(rows), head.head(cluster))
-    bulk = Bulk(connection)
-    save_heads(bulk, [head])
-    if action is MarkAction.SNOOZE and until is not None:
-        bulk.insert(timers, [_timer(key, row.notification_id, until) for row in rows])
-    change = await _told(connection, mark, [row.notification_id for row in rows], head, cluster)
-    wakeups = leave_wakeups(bulk, [head], {key.tenant: 1}, now)
-    await bulk.write()
-    return Marked(len(rows), head.head(cluster), change, wakeups[key.tenant])
-
-
-def _upto(selection: Selection, head: Row, cluster: str) -> int:
-    """Return the last version that `all` is about; 0 (nothing) for a cursor from elsewhere."""
-    if selection.through is None:
-        return int(head.version)
-    if selection.through.epoch != epoch_of(cluster, head.epoch):
-        return 0
-    return min(int(head.version), selection.through.version)
-
-
-async def _tracked(connection: AsyncConnection, mark: _Mark) -> tuple[UUID, ...]:
-    """Find the items for which `delivered` is worth storing: a step of theirs is cancelled by it."""
-    rows = await connection.execute(
-        sa.select(notifications.c.id, notifications.c.plan)
-        .select_from(items_with_content)
-        .where(mark.selected(connection), mark.differs())
-    )
-    return tuple(row.id for row in rows if any(step.unless is Rung.DELIVERED for step in plan_of(row.plan)))
-
-
-async def _lock_needless(connection: AsyncConnection, mark: _Mark) -> Sequence[UUID]:
-    """Lock the queued deliveries that the action makes needless, in order."""
-    if mark.effect.rung is Rung.NONE:
+async def _move(connection: AsyncConnection, aims: Sequence[Aim], cluster: str) -> list[Marked]:
+    if not aims:
         return []
-    item_of_delivery = sa.and_(
-        inbox_items.c.tenant == deliveries.c.tenant,
-        inbox_items.c.user_id == deliveries.c.user_id,
-        inbox_items.c.notification_id == deliveries.c.notification_id,
-    )
-    found = await connection.execute(
-        sa.select(deliveries.c.id)
-        .select_from(deliveries.join(inbox_items, item_of_delivery))
-        .where(
-            deliveries.c.tenant == mark.key.tenant,
-            deliveries.c.user_id == mark.key.user,
-            deliveries.c.state == sa.literal_column("'queued'"),  # in the text, so that the partial index applies
-            deliveries.c.unless.between(int(Rung.DELIVERED), int(mark.effect.rung)),
-            mark.selected(connection),
-        )
-        .order_by(deliveries.c.id)
-        .with_for_update(of=deliveries)
-    )
-    return found.scalars().all()
+    now = max(aim.mark.now for aim in aims)
+    needless = await lock_needless(connection, aims)
+    heads = await lock_heads(connection, {aim.mark.key for aim in aims}, now, Bulk(connection))
+    moves = _Moves(connection, heads, await held_items(connection, aims), cluster)
+    marked = [await moves.apply(aim) for aim in aims]
+    callers = Counter(aim.mark.key.tenant for aim, one in zip(aims, marked, strict=True) if one.change is not None)
+    wakeups = await moves.write(needless, callers, now)
+    return [
+        one if one.change is None else replace(one, wakeup=wakeups[aim.mark.key.tenant])
+        for aim, one in zip(aims, marked, strict=True)
+    ]
 
 
-async def _cancel(connection: AsyncConnection, mark: _Mark, needless: Sequence[UUID]) -> None:
-    if needless:
-        await connection.execute(
-            sa.update(deliveries)
-            .where(deliveries.c.tenant == mark.key.tenant, among(connection, deliveries.c.id, needless))
-            .values(state=DeliveryState.CANCELLED.value, reason=mark.effect.reason, finished_at=mark.now)
-        )
+class _Moves:
+    """Locked heads and their items, as mark after mark moves them."""
 
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        heads: Heads,
+        items: Mapping[InboxKey, dict[UUID, HeldItem]],
+        cluster: str,
+    ) -> None:
+        self._connection = connection
+        self._heads = heads
+        self._items = items
+        self._cluster = cluster
+        self._changed: dict[tuple[InboxKey, UUID], HeldItem] = {}
+        self._moved: dict[InboxKey, LockedHead] = {}
+        self._timers: list[Values] = []
 
-async def _change_items(connection: AsyncConnection, mark: _Mark, head: LockedHead) -> Sequence[Row]:
-    """Change the selected items that differ, and the locked head with them; returns their rows from before."""
-    changing = sa.and_(mark.selected(connection), mark.differs())
-    columns = [inbox_items.c.notification_id, *(inbox_items.c[name] for name in _STATE)]
-    rows = (await connection.execute(sa.select(*columns).where(changing))).all()
-    if not rows:
-        return rows
-    values = mark.values()
-    if mark.action is not MarkAction.DELIVERED:
+    async def apply(self, aim: Aim) -> Marked:
+        mark, head = aim.mark, self._heads[aim.mark.key]
+        changed = []
+        for item in aim.meant(self._items.get(mark.key, {})):
+            before = item.tally
+            if mark.change(item):
+                head.add(before, -1)
+                head.add(item.tally)
+                changed.append(item)
+        self._changed |= {(mark.key, item.notification): item for item in changed}
+        if not changed or mark.action is MarkAction.DELIVERED:
+            return Marked(len(changed), head.head(self._cluster))
         head.version += 1
-        values["version"] = head.version
-        for row in rows:
-            head.add(Tally.of_row(row), -1)
-            head.add(mark.tally_after(row))
-    await connection.execute(sa.update(inbox_items).where(changing).values(values))
-    return rows
+        self._moved[mark.key] = head
+        for item in changed:
+            item.version = head.version
+        if mark.action is MarkAction.SNOOZE and mark.until is not None:
+            self._timers += [_timer(mark.key, item.notification, mark.until) for item in changed]
+        return Marked(len(changed), head.head(self._cluster), await self._told(aim, changed, head))
+
+    async def write(
+        self, needless: Mapping[DeliveryKey, Mark], callers: Mapping[str, int], now: int
+    ) -> Mapping[str, SharedWakeup]:
+        bulk = Bulk(self._connection)
+        bulk.update(inbox_items, [_item_values(key, item) for (key, _), item in self._changed.items()])
+        bulk.update(deliveries, [_cancelled(key, mark) for key, mark in needless.items()])
+        bulk.insert(timers, self._timers)
+        save_heads(bulk, self._moved.values())
+        wakeups = leave_wakeups(bulk, self._moved.values(), callers, now)
+        await bulk.write()
+        return wakeups
+
+    async def _told(self, aim: Aim, changed: Sequence[HeldItem], head: LockedHead) -> InboxChange:
+        """Say what changed in the shortest shape that is exact for every client."""
+        mark, change = aim.mark, InboxChange(aim.mark.key, head.head(self._cluster))
+        if mark.brings_back:  # clients need not hold it: one is told whole, more are to be read
+            return replace(change, item=await self._whole(mark.key, changed[0])) if len(changed) == 1 else change
+        if len(changed) <= MAX_IDS:
+            return replace(change, ids=tuple(sorted(item.notification for item in changed)), fields=mark.fields)
+        if aim.ids is not None:
+            return change
+        but = await self._later(aim)
+        return change if len(but) > MAX_IDS else replace(change, all=True, but=but, fields=mark.fields)
+
+    async def _whole(self, key: InboxKey, item: HeldItem) -> Item:
+        here = sa.and_(notifications.c.tenant == key.tenant, notifications.c.id == item.notification)
+        row = await self._connection.execute(sa.select(notifications).where(here))
+        return item.whole(content_of(row.one()))
+
+    async def _later(self, aim: Aim) -> tuple[UUID, ...]:
+        """Return the items that appeared later than what a mark of all is about, at most one more than can be named."""
+        later = sa.and_(
+            inbox_items.c.tenant == aim.mark.key.tenant,
+            inbox_items.c.user_id == aim.mark.key.user,
+            inbox_items.c.state == int(ItemState.LIVE),
+            inbox_items.c.since > aim.upto,
+        )
+        query = sa.select(inbox_items.c.notification_id).where(later).order_by(inbox_items.c.notification_id)
+        return tuple((await self._connection.execute(query.limit(MAX_IDS + 1))).scalars())
+
+
+def _item_values(key: InboxKey, item: HeldItem) -> Values:
+    return {
+        "tenant": key.tenant,
+        "user_id": key.user,
+        "notification_id": item.notification,
+        "version": item.version,
+        "delivered_at": item.delivered_at,
+        "seen_at": item.seen_at,
+        "read_at": item.read_at,
+        "archived_at": item.archived_at,
+        "snoozed_until": item.snoozed_until,
+    }
+
+
+def _cancelled(key: DeliveryKey, mark: Mark) -> Values:
+    tenant, identifier = key
+    return {
+        "tenant": tenant,
+        "id": identifier,
+        "state": DeliveryState.CANCELLED.value,
+        "reason": mark.effect.reason,
+        "finished_at": mark.now,
+    }
 
 
 def _timer(key: InboxKey, notification: UUID, until: int) -> Values:
@@ -248,39 +182,3 @@ def _timer(key: InboxKey, notification: UUID, until: int) -> Values:
         "notification_id": notification,
         "user_id": key.user,
     }
-
-
-async def _told(
-    connection: AsyncConnection, mark: _Mark, ids: Sequence[UUID], head: LockedHead, cluster: str
-) -> InboxChange:
-    """Say what changed in the shortest shape that is exact for every client."""
-    change = InboxChange(mark.key, head.head(cluster))
-    if mark.action is MarkAction.UNARCHIVE or (mark.action is MarkAction.SNOOZE and mark.until is None):
-        # It comes back into the list, and a client need not hold it: one is told whole, more are to be read.
-        return replace(change, item=await _whole(connection, mark, ids[0])) if len(ids) == 1 else change
-    if len(ids) <= MAX_IDS:
-        return replace(change, ids=tuple(sorted(ids)), fields=mark.fields)
-    if mark.ids is not None:
-        return change
-    later = sa.and_(
-        inbox_items.c.tenant == mark.key.tenant,
-        inbox_items.c.user_id == mark.key.user,
-        inbox_items.c.state == int(ItemState.LIVE),
-        inbox_items.c.since > mark.upto,
-    )
-    query = sa.select(inbox_items.c.notification_id).where(later).order_by(inbox_items.c.notification_id)
-    but = (await connection.execute(query.limit(MAX_IDS + 1))).scalars().all()
-    return change if len(but) > MAX_IDS else replace(change, all=True, but=tuple(but), fields=mark.fields)
-
-
-async def _whole(connection: AsyncConnection, mark: _Mark, notification: UUID) -> Item:
-    row = await connection.execute(
-        sa.select(notifications, *ITEM_COLUMNS)
-        .select_from(items_with_content)
-        .where(
-            inbox_items.c.tenant == mark.key.tenant,
-            inbox_items.c.user_id == mark.key.user,
-            inbox_items.c.notification_id == notification,
-        )
-    )
-    return item_of(row.one())

@@ -14,6 +14,7 @@ from hub.store import inbox_mark
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.marks import Mark
 from tests.support.clock import START
 from tests.support.inboxes import ADA, publication
 from tests.support.queue import EMAIL, LEASE, MAX_CLAIMS, SECOND, claim_one, ids, settled
@@ -166,15 +167,8 @@ async def test_a_claim_passes_over_what_an_acknowledgement_holds(postgres_url: s
         sent = publication("ada", "grace", plan=[Step(Channel.EMAIL, 0)])
         await inbox.publish(sent, START)
         async with database.writer() as connection:
-            await inbox_mark.apply(
-                connection,
-                key=ADA,
-                action=MarkAction.SEEN,
-                selection=only(sent),
-                now=START,
-                until=None,
-                cluster=database.cluster,
-            )
+            seen = Mark(ADA, MarkAction.SEEN, only(sent), START, None)
+            await inbox_mark.store(connection, [seen], database.cluster)
             meanwhile = await queue.claim(EMAIL, START, LEASE, 10)
         assert [claim.delivery.user for claim in meanwhile] == ["grace"]
         assert await queue.claim(EMAIL, START, LEASE, 10) == []

@@ -161,7 +161,7 @@ async def test_publish_broken_in_the_middle_leaves_nothing(
     assert not again.replayed
 
 
-@pytest.mark.parametrize("step", ["save_heads", "_cancel", "leave_wakeups"])
+@pytest.mark.parametrize("step", ["lock_needless", "held_items", "save_heads", "leave_wakeups"])
 async def test_mark_broken_in_the_middle_leaves_nothing(
     database: Database, store: SqlInboxStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -1,0 +1,190 @@
+"""What a group of marks is about: which items, and which deliveries they make needless.
+
+By ids, as nearly all are, one query answers for the whole group; a mark of all items asks for itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.model import Head, InboxKey, ItemState, MarkAction, Rung
+from hub.store.keyed import KeyedQuery, id_of
+from hub.store.marks import HeldItem, Mark
+from hub.store.rows import Row, items_with_content, plan_of
+from hub.store.tables import deliveries, inbox_items, notifications
+
+_KEY = {"tenant": "text", "user_id": "text", "id": "uuid"}
+_ITEM_IS_WANTED = (
+    "inbox_items.tenant = wanted.tenant AND inbox_items.user_id = wanted.user_id "
+    f"AND inbox_items.notification_id = wanted.id AND inbox_items.state = {int(ItemState.LIVE)}"
+)
+_HELD: list[sa.Column[Any]] = [
+    inbox_items.c.tenant,
+    inbox_items.c.user_id,
+    inbox_items.c.notification_id,
+    *(inbox_items.c[name] for name in HeldItem.COLUMNS),
+]
+_ITEMS = KeyedQuery(
+    ", ".join(f"inbox_items.{column.name}" for column in _HELD), f"inbox_items WHERE {_ITEM_IS_WANTED}", **_KEY
+)
+_UNDELIVERED = KeyedQuery(
+    "wanted.number, notifications.id, notifications.plan",
+    f"inbox_items CROSS JOIN notifications WHERE {_ITEM_IS_WANTED} AND inbox_items.delivered_at IS NULL "
+    "AND notifications.tenant = wanted.tenant AND notifications.id = wanted.id AND notifications.plan <> '[]'",
+    **_KEY,
+    number="integer",
+)
+_NEEDLESS = KeyedQuery(
+    "wanted.number, deliveries.tenant, deliveries.id",
+    # 'queued' stands in the text, so that the partial index applies.
+    f"inbox_items CROSS JOIN deliveries WHERE {_ITEM_IS_WANTED} AND deliveries.tenant = wanted.tenant "
+    "AND deliveries.user_id = wanted.user_id AND deliveries.notification_id = wanted.id "
+    f"AND deliveries.state = 'queued' AND deliveries.unless BETWEEN {int(Rung.DELIVERED)} AND wanted.rung",
+    **_KEY,
+    rung="smallint",
+    number="integer",
+)
+_LOCK = KeyedQuery(
+    "deliveries.tenant, deliveries.id",
+    "deliveries WHERE deliveries.tenant = wanted.tenant AND deliveries.id = wanted.id AND deliveries.state = 'queued'",
+    lock=" ORDER BY deliveries.tenant, deliveries.id FOR UPDATE OF deliveries",
+    tenant="text",
+    id="uuid",
+)
+
+DeliveryKey = tuple[str, UUID]
+
+
+@dataclass(slots=True)
+class Aim:
+    """A mark, and the items that it is about."""
+
+    mark: Mark
+    ids: Sequence[UUID] | None
+    upto: int
+    """Without `ids`: all items that appeared with this version or an earlier one."""
+
+    @classmethod
+    def of(cls, mark: Mark, head: Head | None) -> Aim:
+        """Aim a mark, by the head as it was before anything was locked.
+
+        All there is: as of then, not as of when the head gets locked. What appears in between is left alone, with its
+        deliveries, which were not there to be locked.
+        """
+        if not mark.selection.all:
+            return cls(mark, mark.selection.ids, 0)
+        through = mark.selection.through
+        if head is None or (through is not None and through.epoch != head.epoch):
+            return cls(mark, None, 0)
+        return cls(mark, None, head.version if through is None else min(head.version, through.version))
+
+    def meant(self, items: Mapping[UUID, HeldItem]) -> Iterator[HeldItem]:
+        """Pick its items from those of its inbox."""
+        if self.ids is None:
+            yield from (item for item in items.values() if item.since <= self.upto)
+        else:
+            yield from (items[identifier] for identifier in self.ids if identifier in items)
+
+    def covered(self) -> sa.ColumnElement[bool]:
+        """Test whether an item is meant by one that is about all."""
+        return sa.and_(
+            inbox_items.c.tenant == self.mark.key.tenant,
+            inbox_items.c.user_id == self.mark.key.user,
+            inbox_items.c.state == int(ItemState.LIVE),
+            inbox_items.c.since <= self.upto,
+        )
+
+    def differs(self) -> sa.ColumnElement[bool]:
+        """Test whether the mark changes an item."""
+        if self.mark.action is MarkAction.SNOOZE:
+            return inbox_items.c.snoozed_until.is_distinct_from(self.mark.until)
+        return sa.or_(
+            *(inbox_items.c[name].is_(None) for name in self.mark.effect.once),
+            *(inbox_items.c[name].is_not(None) for name in self.mark.effect.clear),
+        )
+
+
+def _keys(aims: Sequence[Aim]) -> Iterator[tuple[str, str, UUID, Mark, int]]:
+    """List the items that are aimed at by id, with the mark and the number of the aim."""
+    for number, aim in enumerate(aims):
+        for identifier in aim.ids or ():
+            yield (*aim.mark.key, identifier, aim.mark, number)
+
+
+async def narrow_delivered(connection: AsyncConnection, aims: Sequence[Aim]) -> None:
+    """Narrow aims of DELIVERED to the items where it is worth storing: a step of theirs is cancelled by it."""
+    tracking = [aim for aim in aims if aim.mark.action is MarkAction.DELIVERED]
+    found: defaultdict[int, list[UUID]] = defaultdict(list)
+    keys = [(tenant, user, identifier, number) for tenant, user, identifier, _, number in _keys(tracking)]
+    for row in await _UNDELIVERED.rows(connection, keys):
+        if _tracks_delivered(row.plan):
+            found[row.number].append(id_of(row.id))
+    for number, aim in enumerate(tracking):
+        if aim.ids is None:
+            rows = await connection.execute(
+                sa.select(notifications.c.id, notifications.c.plan)
+                .select_from(items_with_content)
+                .where(aim.covered(), aim.differs())
+            )
+            found[number] = [row.id for row in rows if _tracks_delivered(row.plan)]
+        aim.ids = found[number]
+
+
+def _tracks_delivered(plan: str) -> bool:
+    return any(step.unless is Rung.DELIVERED for step in plan_of(plan))
+
+
+async def lock_needless(connection: AsyncConnection, aims: Sequence[Aim]) -> Mapping[DeliveryKey, Mark]:
+    """Lock the queued deliveries that marks make needless, in order; returns for each the first mark that does."""
+    climbing = [aim for aim in aims if aim.mark.effect.rung is not Rung.NONE]
+    keys = [(*key, int(mark.effect.rung), number) for *key, mark, number in _keys(climbing)]
+    found = [(row.number, (row.tenant, id_of(row.id))) for row in await _NEEDLESS.rows(connection, keys)]
+    for number, aim in enumerate(climbing):
+        if aim.ids is None:
+            found += [(number, (row.tenant, row.id)) for row in await connection.execute(_needless_of_all(aim))]
+    first = {key: climbing[number].mark for number, key in sorted(found, reverse=True)}
+    locked = [(row.tenant, id_of(row.id)) for row in await _LOCK.rows(connection, sorted(first))]
+    return {key: first[key] for key in locked}
+
+
+def _needless_of_all(aim: Aim) -> sa.Select[tuple[str, UUID]]:
+    item_of_delivery = sa.and_(
+        inbox_items.c.tenant == deliveries.c.tenant,
+        inbox_items.c.user_id == deliveries.c.user_id,
+        inbox_items.c.notification_id == deliveries.c.notification_id,
+    )
+    return (
+        sa.select(deliveries.c.tenant, deliveries.c.id)
+        .select_from(deliveries.join(inbox_items, item_of_delivery))
+        .where(
+            deliveries.c.tenant == aim.mark.key.tenant,
+            deliveries.c.user_id == aim.mark.key.user,
+            deliveries.c.state == sa.literal_column("'queued'"),  # in the text, so that the partial index applies
+            deliveries.c.unless.between(int(Rung.DELIVERED), int(aim.mark.effect.rung)),
+            aim.covered(),
+        )
+    )
+
+
+async def held_items(connection: AsyncConnection, aims: Sequence[Aim]) -> Mapping[InboxKey, dict[UUID, HeldItem]]:
+    """Read the items that marks may change, of inboxes whose heads are locked.
+
+    For a mark of all that leaves out what it would not change: unless another mark aims at it too, it stays so.
+    """
+    rows: list[Row] = list(await _ITEMS.rows(connection, sorted({key[:3] for key in _keys(aims)})))
+    for aim in aims:
+        if aim.ids is None:
+            rows += (await connection.execute(sa.select(*_HELD).where(aim.covered(), aim.differs()))).all()
+    held: defaultdict[InboxKey, dict[UUID, HeldItem]] = defaultdict(dict)
+    for row in rows:
+        identifier = id_of(row.notification_id)
+        state = (getattr(row, name) for name in HeldItem.COLUMNS)
+        held[InboxKey(row.tenant, row.user_id)].setdefault(identifier, HeldItem(identifier, *state))
+    return held
