@@ -17,7 +17,7 @@ from fallback.providers.smtp import sender
 from fallback.registry import ProviderRegistry
 from fallback.render import Renderer
 from fallback.rescuer import Rescuer
-from fallback.scheduler import Scheduler
+from fallback.scheduler import TICK, Scheduler
 from fallback.settler import Settler
 from hub.core.mailbox import DevMailbox
 from hub.core.model import InboxKey
@@ -66,16 +66,18 @@ class Worker:
             queue, dispatcher, self._settler, clock, more=self.nudge, concurrency=concurrency, lease=lease
         )
         rescuer = Rescuer(queue, clock, rescued=self.nudge)
-        scheduler = Scheduler(hub.upkeep, clock)
+        self._scheduler = scheduler = Scheduler(hub.upkeep, clock)
         self._deliveries = Loop("deliveries", self._fill, wait=wait, random=random)
-        self._timers = Loop("timers", scheduler.timers, wait=wait, random=random)
+        self._timers = Loop("timers", self._apply_timers, wait=wait, random=random)
         self._leases = Loop("leases", self._pool.renew, wait=wait, random=random)
         self._others = [
             Loop("rescuer", rescuer.round, wait=wait, random=random),
             Loop("leftovers", scheduler.leftovers, wait=wait, random=random),
             Loop("housekeeping", scheduler.housekeeping, wait=wait, random=random),
         ]
-        self._wakes_at = 0
+        self._deliveries_at = 0
+        self._timers_at = 0
+        """When they look next, if nobody wakes them."""
 
     async def run(self) -> None:
         """Run until `stop`; then let sends under way end, settle them, and close the providers."""
@@ -120,9 +122,10 @@ class Worker:
         self._deliveries.nudge()
 
     def on_due(self, due_at: int) -> None:
-        """Look for due deliveries and timers now, if `due_at` comes before the next look anyway."""
-        if due_at < self._wakes_at:
+        """Look for due deliveries and timers now, where `due_at` comes before the next look anyway."""
+        if due_at < self._deliveries_at:
             self._deliveries.nudge()
+        if due_at < self._timers_at:
             self._timers.nudge()
 
     def on_change(self, key: InboxKey, change: LiveChange) -> None:
@@ -135,9 +138,15 @@ class Worker:
 
     async def _fill(self) -> int:
         # The round may miss what is stored meanwhile; what is due after a whole pause the next round finds anyway.
-        self._wakes_at = self._clock.now() + IDLE
+        self._deliveries_at = self._clock.now() + IDLE
         pause = await self._pool.fill()
-        self._wakes_at = self._clock.now() + pause
+        self._deliveries_at = self._clock.now() + pause
+        return pause
+
+    async def _apply_timers(self) -> int:
+        self._timers_at = self._clock.now() + TICK
+        pause = await self._scheduler.timers()
+        self._timers_at = self._clock.now() + pause
         return pause
 
 

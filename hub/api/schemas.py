@@ -39,8 +39,8 @@ _PUBLISH: Final[Json] = {
         "their category. Those that were read or archived stay.",
         "maxLength": MAX_ID,
     },
-    "deliver_at": {"description": "When it appears; absent: now."},
-    "expires_at": {"description": "When it disappears and is no longer sent."},
+    "deliver_at": {"description": "When it appears; absent, or past by up to a minute: now. At most a year ahead."},
+    "expires_at": {"description": "When it vanishes and is no longer sent; after `deliver_at`, at most a year ahead."},
     "inbox": {"description": "False: only send it, as with a verification code."},
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -36,7 +35,7 @@ from hub.core.text import (
     check_text,
     encode_object,
 )
-from hub.core.views import parse_rfc3339
+from hub.core.views import parse_rfc3339, rfc3339
 
 MAX_RECIPIENTS = 1_000
 MAX_BATCH = 1_000
@@ -48,6 +47,8 @@ MAX_AFTER = 90 * 24 * 3600 * 1000
 """Milliseconds; a plan longer than 90 days is a mistake."""
 MAX_AHEAD = 366 * 24 * 3600 * 1000
 """Milliseconds that `deliver_at` and `expires_at` may lie ahead."""
+LATE = 60_000
+"""Milliseconds by which `deliver_at` may have passed: clocks differ, and requests are under way for a while."""
 
 PUBLISH = "publish"
 """The operation that idempotency keys of single notifications belong to, also of those in a batch."""
@@ -236,11 +237,15 @@ def _duration(after: float | str, pointer: str) -> int:
 
 def _content(request: wire.PublishIn, tenant: str, now: int, plan: tuple[Step, ...]) -> Content:
     deliver_at = _time(request.deliver_at, "$.deliver_at", now)
+    if deliver_at is not None and deliver_at < now - LATE:
+        raise InvalidRequest(
+            f"has passed (it is {rfc3339(now)}); leave it out for what is to appear now", pointer="$.deliver_at"
+        )
     if deliver_at is not None and deliver_at <= now:
         deliver_at = None
     expires_at = _time(request.expires_at, "$.expires_at", now)
     if expires_at is not None and expires_at <= (deliver_at or now):
-        raise InvalidRequest("lies before the notification would appear", pointer="$.expires_at")
+        raise InvalidRequest("must come after the time when the notification appears", pointer="$.expires_at")
     return Content(
         id=uuid7(now),
         tenant=tenant,
@@ -275,8 +280,7 @@ def _time(text: str | None, pointer: str, now: int) -> int | None:
         return None
     at = parse_rfc3339(text, pointer)
     if at > now + MAX_AHEAD:
-        year = datetime.fromtimestamp(now / 1000, UTC).year
-        raise InvalidRequest(f"lies more than a year ahead (it is {year})", pointer=pointer)
+        raise InvalidRequest(f"lies more than a year ahead (it is {rfc3339(now)})", pointer=pointer)
     return at
 
 
@@ -326,8 +330,12 @@ def _address_deliveries(addresses: Sequence[Address], content: Content, *, expli
 
 
 def _idempotency(request: wire.PublishIn, key: IdempotencyKey, response: bytes) -> IdempotencyRecord:
-    """Make the record of an idempotency key; the hash is over the canonical form of the whole request."""
+    """Make the record of an idempotency key."""
+    return IdempotencyRecord(key.operation, key.key, fingerprint(request), response)
+
+
+def fingerprint(request: wire.PublishIn) -> bytes:
+    """Return what tells one request from another under the same key, however it was spelled."""
     if type(request) is not wire.PublishIn:  # of a batch: what it says beyond the notification does not count
         request = wire.PublishIn(**{name: getattr(request, name) for name in wire.PublishIn.__struct_fields__})
-    canonical = msgspec.json.encode(request, order="deterministic")
-    return IdempotencyRecord(key.operation, key.key, hashlib.sha256(canonical).digest(), response)
+    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest()

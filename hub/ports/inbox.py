@@ -51,6 +51,10 @@ class InboxStore(Protocol):
         """
         ...
 
+    async def answered(self, tenant: str, operation: str, key: str, body_hash: bytes) -> bytes | None:
+        """Return the answer that was given under an idempotency key to a request with this hash, if there was one."""
+        ...
+
     async def mark(
         self, key: InboxKey, action: MarkAction, selection: Selection, now: int, *, until: int | None = None
     ) -> Marked:

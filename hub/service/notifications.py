@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from hub.core import publication, wire
-from hub.core.errors import NotFound, RequestError
+from hub.core.errors import InvalidRequest, NotFound, RequestError
 from hub.core.model import Content, Head, InboxChange, InboxKey, Item, ItemState, Publication, Published
 from hub.core.publication import IdempotencyKey
 from hub.core.views import notification_view
@@ -48,7 +48,9 @@ class Notifications:
         """
         key = publication.idempotency_key(idempotency_key, "Idempotency-Key")
         now = self._clock.now()
-        prepared = publication.prepare(request, tenant=tenant, now=now, key=key)
+        prepared = await self._prepare(tenant, request, now, key)
+        if isinstance(prepared, PublishOutcome):
+            return prepared
         published = await self._store.publish(prepared, now)
         await self._tell([(prepared, published)])
         return _outcome(prepared, published)
@@ -68,9 +70,10 @@ class Notifications:
         publication.check_batch([request for request in requests if not isinstance(request, RequestError)])
         key = publication.idempotency_key(idempotency_key, "Idempotency-Key")
         now = self._clock.now()
-        prepared: list[Publication | RequestError] = []
+        prepared: list[Publication | PublishOutcome | RequestError] = []
         for place, request in enumerate(requests):
-            prepared.append(_prepared(request, tenant, now, None if key is None else key.of_place(place)))
+            of_place = None if key is None else key.of_place(place)
+            prepared.append(await self._prepare_item(tenant, request, now, of_place))
             if place % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)  # others have their turn
         new = [each for each in prepared if isinstance(each, Publication)]
@@ -83,6 +86,32 @@ class Notifications:
             [answer if isinstance(answer, Exception) else _outcome(each, answer) for each, answer in answers]
         )
         return [next(outcomes) if isinstance(each, Publication) else each for each in prepared]
+
+    async def _prepare(
+        self, tenant: str, request: wire.PublishIn, now: int, key: IdempotencyKey | None
+    ) -> Publication | PublishOutcome:
+        """Check a request, or find its first answer: what was good then need not be now, as `deliver_at` passes."""
+        try:
+            return publication.prepare(request, tenant=tenant, now=now, key=key)
+        except InvalidRequest:
+            if key is None:
+                raise
+            body_hash = publication.fingerprint(request)
+            answer = await self._store.answered(tenant, key.operation, key.key, body_hash)
+            if answer is None:
+                raise
+            return PublishOutcome(answer, replayed=True)
+
+    async def _prepare_item(
+        self, tenant: str, request: wire.BatchItemIn | RequestError, now: int, key: IdempotencyKey | None
+    ) -> Publication | PublishOutcome | RequestError:
+        if isinstance(request, RequestError):
+            return request
+        try:
+            own = publication.idempotency_key(request.idempotency_key, "$.idempotency_key")
+            return await self._prepare(tenant, request, now, own or key)
+        except RequestError as error:
+            return error
 
     async def _tell(self, stored: Sequence[tuple[Publication, Published]]) -> None:
         """Tell clients and workers of what was stored just now."""
@@ -122,18 +151,6 @@ class Notifications:
         if recalled is None:
             raise NotFound("there is no such notification")
         await self._outbox.tell([change for change, _ in recalled], [wakeup for _, wakeup in recalled])
-
-
-def _prepared(
-    request: wire.BatchItemIn | RequestError, tenant: str, now: int, key: IdempotencyKey | None
-) -> Publication | RequestError:
-    if isinstance(request, RequestError):
-        return request
-    try:
-        own = publication.idempotency_key(request.idempotency_key, "$.idempotency_key")
-        return publication.prepare(request, tenant=tenant, now=now, key=own or key)
-    except RequestError as error:
-        return error
 
 
 def _outcome(prepared: Publication, published: Published) -> PublishOutcome:

@@ -55,6 +55,20 @@ async def claim_keys(
     return [_answer(publication, holders) for publication in group]
 
 
+async def answered(
+    connection: AsyncConnection, tenant: str, operation: str, key: str, body_hash: bytes
+) -> bytes | None:
+    """Return the answer that was given under a key to a request with this hash."""
+    here = sa.and_(
+        idempotency.c.tenant == tenant,
+        idempotency.c.operation == operation,
+        idempotency.c.key == key,
+        idempotency.c.body_hash == body_hash,
+    )
+    answer: bytes | None = (await connection.execute(sa.select(idempotency.c.response).where(here))).scalar()
+    return answer
+
+
 def _answer(publication: Publication, holders: dict[_Key, _Holder]) -> Published | IdempotencyConflict | None:
     record = publication.idempotency
     if record is None:

@@ -29,13 +29,13 @@ from hub.core.model import (
     Selection,
     Wakeup,
 )
-from hub.store import inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers, withdrawal
+from hub.store import idempotency_keys, inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers, withdrawal
 from hub.store.committer import Committer
 from hub.store.engine import Database, Transaction
 from hub.store.heads import make_heads
 from hub.store.inbox_publish import Publish
 from hub.store.marks import Mark
-from hub.store.recipients import Applied, Of
+from hub.store.recipients import Applied
 from hub.store.tables import idempotency, tickets, wakeups
 
 T = TypeVar("T")
@@ -78,6 +78,12 @@ class SqlInboxStore:
         return await self._database.commit(
             partial(inbox_publish.store, group=group, cluster=cluster),
             lookup=partial(inbox_publish.find_or_store, group=group, cluster=cluster),
+        )
+
+    async def answered(self, tenant: str, operation: str, key: str, body_hash: bytes) -> bytes | None:
+        """Return the answer that was given under an idempotency key to a request with this hash."""
+        return await self._database.read(
+            partial(idempotency_keys.answered, tenant=tenant, operation=operation, key=key, body_hash=body_hash)
         )
 
     async def mark(
@@ -136,22 +142,26 @@ class SqlInboxStore:
         return await self._database.read(partial(inbox_read.notification, tenant=tenant, identifier=notification))
 
     async def apply_timers(self, now: int, limit: int) -> Applied:
-        """Apply up to `limit` due timers, each in a transaction of its own: one may concern 1,000 inboxes."""
+        """Apply up to `limit` due timers, in as many transactions as it takes: one may concern 1,000 inboxes."""
         told: Applied = []
-        for _ in range(limit):
+        left = limit
+        while left > 0:
             due = await self.next_timer()  # a look costs SQLite's only writer nothing
             if due is None or due > now:
                 break
-            applied = await self._database.write(partial(timers.apply_next, now=now, cluster=self._database.cluster))
-            if applied is None:
+            count, applied = await self._database.write(
+                partial(timers.apply_next, now=now, limit=left, cluster=self._database.cluster)
+            )
+            if count == 0:
                 break  # others hold what is left
+            left -= count
             told += applied
         return told
 
     async def recall(self, tenant: str, notification: UUID, now: int) -> Applied | None:
         """Take a notification back from everybody, in one transaction: it has at most 1,000 recipients."""
         # Safe to repeat after an unknown COMMIT: it then changes nothing more, and the wake-up row tells the rest.
-        of = Of(tenant, notification)
+        of = withdrawal.Of(tenant, notification)
         return await self._database.write(partial(withdrawal.recall, of=of, now=now, cluster=self._database.cluster))
 
     async def next_timer(self) -> int | None:

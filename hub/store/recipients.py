@@ -1,8 +1,8 @@
-"""Changing the items of one notification, whoever its recipients are: for what time and publishers do to them."""
+"""Changing items of whole notifications, whoever their recipients are: what time and publishers do to them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -20,59 +20,64 @@ Applied = list[tuple[InboxChange, SharedWakeup | None]]
 """What to tell, each with its wake-up."""
 
 
-class Of(NamedTuple):
-    """The notification whose items are changed."""
+class Locked(NamedTuple):
+    """An item whose user's head is locked."""
 
-    tenant: str
-    notification: UUID
+    item: Item
+    head: LockedHead
+
+    @property
+    def key(self) -> InboxKey:
+        """Whose it is."""
+        return self.head.key
 
 
-async def lock_recipients(
-    connection: AsyncConnection, of: Of, condition: sa.ColumnElement[bool], now: int
-) -> tuple[Mapping[str, LockedHead], Mapping[str, Item]]:
-    """Lock the heads of the recipients whose items meet the condition, then read those items, by user."""
-    here = sa.and_(inbox_items.c.tenant == of.tenant, inbox_items.c.notification_id == of.notification, condition)
-    users = (await connection.execute(sa.select(inbox_items.c.user_id).where(here))).scalars().all()
+async def lock_items(
+    connection: AsyncConnection, tenant: str, of: Collection[UUID], condition: sa.ColumnElement[bool], now: int
+) -> list[Locked]:
+    """Lock the heads of whoever has an item of these notifications that meets the condition, then read those items.
+
+    They come in the order of their appearance, and of their users.
+    """
+    here = sa.and_(inbox_items.c.tenant == tenant, among(connection, inbox_items.c.notification_id, of), condition)
+    users = set((await connection.execute(sa.select(inbox_items.c.user_id).where(here))).scalars())
     if not users:
-        return {}, {}
-    locked = await lock_heads(connection, [InboxKey(of.tenant, user) for user in users], now, Bulk(connection))
-    heads = {key.user: head for key, head in locked.items()}
+        return []
+    heads = await lock_heads(connection, [InboxKey(tenant, user) for user in users], now, Bulk(connection))
     rows = await connection.execute(
         sa.select(notifications, *ITEM_COLUMNS)
         .select_from(items_with_content)
-        .where(here, among(connection, inbox_items.c.user_id, users))
-        .order_by(inbox_items.c.user_id)
+        .where(here, among(connection, inbox_items.c.user_id, sorted(users)))
+        .order_by(inbox_items.c.appeared_at, inbox_items.c.notification_id, inbox_items.c.user_id)
     )
-    return heads, {row.user_id: item_of(row) for row in rows}
+    return [Locked(item_of(row), heads[InboxKey(tenant, row.user_id)]) for row in rows]
 
 
-async def write_recipients(
+async def write_items(
     connection: AsyncConnection,
-    of: Of,
-    heads: Sequence[LockedHead],
-    *,
-    values: Values,
+    changed: Sequence[tuple[Locked, Values]],
     changes: Sequence[InboxChange],
     now: int,
 ) -> Applied:
-    """Write locked heads and their items of the notification, and leave a wake-up row."""
-    if not heads:
+    """Write items of one tenant, each with its new values, and their heads; leave one wake-up row for all of it."""
+    if not changed:
         return []
-    update = (
-        sa.update(inbox_items)
-        .where(
-            inbox_items.c.tenant == of.tenant,
-            inbox_items.c.notification_id == of.notification,
-            inbox_items.c.user_id == sa.bindparam("of_user"),
-        )
-        .values(values | {"version": sa.bindparam("new_version")})
-    )
-    await connection.execute(update, [{"of_user": head.key.user, "new_version": head.version} for head in heads])
     bulk = Bulk(connection)
-    save_heads(bulk, heads)
-    wakeups = leave_wakeups(bulk, heads, {of.tenant: len(changes)}, now)
+    bulk.update(inbox_items, [_key(locked) | values for locked, values in changed])
+    heads = {locked.key: locked.head for locked, _ in changed}
+    save_heads(bulk, heads.values())
+    tenant = changed[0][0].key.tenant
+    wakeups = leave_wakeups(bulk, heads.values(), {tenant: len(changes)}, now)
     await bulk.write()
-    return [(change, wakeups[of.tenant]) for change in changes]
+    return [(change, wakeups[tenant]) for change in changes]
+
+
+def _key(locked: Locked) -> Values:
+    return {
+        "tenant": locked.key.tenant,
+        "user_id": locked.key.user,
+        "notification_id": locked.item.content.id,
+    }
 
 
 def tally_of(item: Item) -> Tally:

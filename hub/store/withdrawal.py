@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import DeliveryState, InboxChange, InboxKey, ItemState
+from hub.core.model import DeliveryState, InboxChange, ItemState
 from hub.store.delivery_sql import in_state
-from hub.store.recipients import Applied, Of, lock_recipients, tally_of, write_recipients
+from hub.store.recipients import Applied, lock_items, tally_of, write_items
+from hub.store.rows import Values
 from hub.store.sql import among
 from hub.store.tables import deliveries, inbox_items, notifications, timers
+
+
+class Of(NamedTuple):
+    """The notification that is taken back."""
+
+    tenant: str
+    notification: UUID
+
 
 RECALLED = "The notification was recalled before this step was sent."
 
@@ -42,19 +52,17 @@ async def withdraw(
     Locks: queued deliveries, heads, items.
     """
     await _end_queued(connection, of, now, ending, reason)
-    heads, items = await lock_recipients(connection, of, inbox_items.c.state != int(ItemState.GONE), now)
-    changes = []
-    for user, item in items.items():
-        head = heads[user]
+    there = inbox_items.c.state != int(ItemState.GONE)
+    changed, changes = [], []
+    for locked in await lock_items(connection, of.tenant, [of.notification], there, now):
+        head = locked.head
         head.version += 1
-        if item.state is ItemState.LIVE:
-            head.add(tally_of(item), -1)
-        key = InboxKey(of.tenant, user)
-        changes.append(InboxChange(key, head.head(cluster), ids=(of.notification,), fields={"removed": True}))
-    changed = [heads[user] for user in items]
-    return await write_recipients(
-        connection, of, changed, values={"state": int(ItemState.GONE)}, changes=changes, now=now
-    )
+        if locked.item.state is ItemState.LIVE:
+            head.add(tally_of(locked.item), -1)
+        gone: Values = {"state": int(ItemState.GONE), "version": head.version}
+        changed.append((locked, gone))
+        changes.append(InboxChange(locked.key, head.head(cluster), ids=(of.notification,), fields={"removed": True}))
+    return await write_items(connection, changed, changes, now)
 
 
 async def _drop_timers(connection: AsyncConnection, of: Of) -> None:

@@ -92,6 +92,86 @@ class TestRelease:
         assert (await check_inbox(database, InboxKey(TENANT, users[500]))).counts == (1, 1)
 
 
+class TestReleaseOfMany:
+    """What waits for the same hour appears together: a transaction for each would make the last of them late."""
+
+    async def test_all_appear_with_versions_in_order(self, database: Database, store: SqlInboxStore) -> None:
+        sent = [
+            publication(*users, now=START + number, deliver_at=DUE + number % 3)
+            for number, users in enumerate([("ada",), ("ada", "grace"), ("grace",), ("ada",)] * 5)
+        ]
+        for each in sent:
+            await store.publish(each, LATER)
+        client = await ClientView.of(store, ADA)
+        applied = await store.apply_timers(DUE + 2, 100)
+        assert len({wakeup for _, wakeup in applied}) == 1, "one transaction"
+        for key, count in ((ADA, 15), (GRACE, 10)):
+            told = [change for change in changes_of(applied) if change.key == key]
+            assert [change.head.version for change in told] == list(range(1, count + 1))
+            assert told[-1].head == await check_inbox(database, key)
+            assert told[-1].head.counts == (count, count)
+        for change in changes_of(applied):
+            if change.key == ADA:
+                await client.take(store, change)
+        await client.assert_equals(database, ADA)
+        assert await store.next_timer() is None
+
+    async def test_each_tenant_for_itself(self, database: Database, store: SqlInboxStore) -> None:
+        for tenant in ("acme", TENANT) * 2:
+            await store.publish(publication("ada", tenant=tenant, deliver_at=DUE), START)
+        applied = await store.apply_timers(DUE, 100)
+        assert len(applied) == 4
+        assert len({wakeup for _, wakeup in applied}) == 2
+        for tenant in ("acme", TENANT):
+            assert (await check_inbox(database, InboxKey(tenant, "ada"))).counts == (2, 2)
+
+    async def test_at_most_as_many_as_asked_for(self, store: SqlInboxStore) -> None:
+        for _ in range(5):
+            await store.publish(publication("ada", deliver_at=DUE), START)
+        assert [len(await store.apply_timers(DUE, 2)) for _ in range(4)] == [2, 2, 1, 0]
+
+    async def test_what_goes_to_many_or_is_not_due_waits_for_its_own_turn(
+        self, database: Database, store: SqlInboxStore
+    ) -> None:
+        crowd = [f"user-{number}" for number in range(11)]
+        sent = [
+            publication("ada", now=START, deliver_at=DUE),
+            publication("ada", *crowd, now=START + 1, deliver_at=DUE + 1),
+            publication("ada", now=START + 2, deliver_at=DUE + 2),
+            publication("ada", now=START + 3, deliver_at=DUE + 4),
+        ]
+        for each in sent:
+            await store.publish(each, LATER)
+        applied = await store.apply_timers(DUE + 3, 100)
+        assert len({wakeup for _, wakeup in applied}) == 2
+        states = {item.content.id: item.state for item in await stored_items(database, ADA)}
+        live, pending = ItemState.LIVE, ItemState.PENDING
+        assert [states[each.content.id] for each in sent] == [live, live, live, pending]
+        assert (await check_inbox(database, ADA)).counts == (3, 3)
+
+    async def test_of_those_with_one_collapse_key_the_last_stays(
+        self, database: Database, store: SqlInboxStore
+    ) -> None:
+        before = await store.publish(publication("ada", collapse_key="k"), START)
+        client = await ClientView.of(store, ADA)
+        sent = [
+            publication("ada", now=START + number, deliver_at=DUE + at, collapse_key="k", plan=[EMAIL_UNLESS_SEEN])
+            for number, at in enumerate([3, 1, 2])
+        ]
+        for each in sent:
+            await store.publish(each, LATER)
+        applied = changes_of(await store.apply_timers(DUE + 9, 100))
+        assert [change.head.version for change in applied] == list(range(2, 8))
+        assert [change.ids for change in applied[::2]] == [(before.id,), (sent[1].content.id,), (sent[2].content.id,)]
+        for change in applied:
+            await client.take(store, change)
+        await client.assert_equals(database, ADA)
+        assert [item.content.id for item in (await store.page(ADA, InboxQuery())).items] == [sent[0].content.id]
+        assert (await check_inbox(database, ADA)).counts == (1, 1)
+        states = sorted(state for state, _, _ in await delivery_states(database, ADA))
+        assert states == ["cancelled", "cancelled", "queued"]
+
+
 class TestExpire:
     async def test_tombstones_items_and_ends_deliveries(self, database: Database, store: SqlInboxStore) -> None:
         sent = await store.publish(publication("ada", "grace", expires_at=DUE, plan=[EMAIL_UNLESS_SEEN]), START)

@@ -38,6 +38,52 @@ async def inbox(client: httpx2.AsyncClient, api: Api, user: str = "ada") -> list
     return [item["id"] for item in page["data"]]
 
 
+class TestTimes:
+    async def test_it_appears_then_and_vanishes_then(self, client: httpx2.AsyncClient, api: Api) -> None:
+        later = {"deliver_at": "2027-01-15T08:01:00Z", "expires_at": "2027-01-15T08:02:00Z"}
+        sent = await publish(client, **later, fallback=[{"channel": "email", "after": "5m"}])
+        for seconds, there in ((59, []), (1, [sent]), (59, [sent]), (1, [])):
+            api.clock.advance(seconds * 1_000)
+            await api.hub.upkeep.apply_timers()
+            assert await inbox(client, api) == there
+        shown = (await client.get(f"/v1/notifications/{sent}", headers=PUBLISHER)).json()
+        assert [each["state"] for each in shown["deliveries"]] == ["expired"]
+
+    @pytest.mark.parametrize(
+        ("fields", "pointer"),
+        [
+            ({"deliver_at": "2027-01-15T07:58:59Z"}, "$.deliver_at"),
+            ({"deliver_at": "2028-02-15T08:00:00Z"}, "$.deliver_at"),
+            ({"expires_at": "2027-01-15T08:00:00Z"}, "$.expires_at"),
+            ({"expires_at": "2028-02-15T08:00:00Z"}, "$.expires_at"),
+            ({"deliver_at": "2027-01-15T08:02:00Z", "expires_at": "2027-01-15T08:01:00Z"}, "$.expires_at"),
+        ],
+    )
+    async def test_times_that_cannot_be(
+        self, client: httpx2.AsyncClient, api: Api, fields: dict[str, str], pointer: str
+    ) -> None:
+        body = {"recipients": ["ada"], "title": "Hello", **fields}
+        answer = await client.post("/v1/notifications", json=body, headers=PUBLISHER)
+        problem(answer, 422, "invalid-request", pointer)
+        assert await inbox(client, api) == []
+
+    async def test_a_repeated_publish_whose_time_has_passed_gets_the_first_answer(
+        self, client: httpx2.AsyncClient, api: Api
+    ) -> None:
+        """Whoever lost the answer asks again, however much later."""
+        headers = {**PUBLISHER, "Idempotency-Key": "order-7"}
+        body = {"recipients": ["ada"], "title": "Hello", "deliver_at": "2027-01-15T08:01:00Z"}
+        first = await client.post("/v1/notifications", json=body, headers=headers)
+        api.clock.advance(3_600_000)
+        again = await client.post("/v1/notifications", json=body, headers=headers)
+        assert (again.status_code, again.content) == (201, first.content)
+        assert again.headers["idempotent-replayed"] == "true"
+        for other in (body | {"title": "Another"}, body | {"recipients": []}):
+            problem(await client.post("/v1/notifications", json=other, headers=headers), 422, "invalid-request")
+        acme = headers | {"Authorization": f"Bearer {ACME_KEY}"}
+        problem(await client.post("/v1/notifications", json=body, headers=acme), 422, "invalid-request")
+
+
 class TestCollapse:
     async def test_the_newer_one_takes_the_place_of_the_older(self, client: httpx2.AsyncClient, api: Api) -> None:
         first = await publish(client, collapse_key="order-7", fallback=[{"channel": "email", "after": "5m"}])

@@ -14,12 +14,13 @@ from sqlalchemy import text
 
 from hub.store.collapse import queued_for, replaceable
 from hub.store.engine import Database, open_database
+from hub.store.release import together
 from hub.store.withdrawal import queued_of_notification
 from tests.support.clock import START
 from tests.support.plans import explain, indexes, scanned_whole
 
 NOTIFICATION = UUID("00000000-0000-7000-8000-000000000001")
-TABLES = ("inbox_heads", "inbox_items", "notifications", "deliveries", "attempts")
+TABLES = ("inbox_heads", "inbox_items", "notifications", "deliveries", "attempts", "timers")
 
 _FILL = f"""
 INSERT INTO notifications (tenant, id, category, title, body, priority, inbox, plan, created_at)
@@ -33,6 +34,8 @@ INSERT INTO deliveries (tenant, id, notification_id, user_id, step, channel, pri
 SELECT 'default', gen_random_uuid(), notifications.id, 'user-' || u, 0, 'email', 2, 2, 'always',
        (ARRAY['queued', 'sent'])[1 + u % 2], {START}, {START}
 FROM notifications, generate_series(1, 10) AS u;
+INSERT INTO timers (id, tenant, due_at, kind, notification_id)
+SELECT gen_random_uuid(), 'default', {START} + row_number() OVER (), 0, id FROM notifications;
 INSERT INTO attempts (tenant, delivery_id, number, endpoint, provider, outcome, started_at, finished_at)
 SELECT 'default', id, 1, 'e', 'console', 'ok', {START}, {START} FROM deliveries
 """  # noqa: S608 - numbers of our own
@@ -71,6 +74,8 @@ async def _plans(database: Database, or_by: set[str]) -> None:
             {"deliveries_user_step_uq", "deliveries_address_step_uq"},
             generic=generic,
         )
+        releases = {"timers_due_ix", "timers_pk", "inbox_items_notification_ix"}
+        await _by(database, together("default", START + 20, 9), {}, releases, generic=generic)
         for count in (1, 300):
             names = [f"user-{number}" for number in range(count)]
             async with database.reader() as connection:

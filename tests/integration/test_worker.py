@@ -272,6 +272,22 @@ async def test_it_runs_is_woken_and_stops_with_everything_settled(world: World) 
     assert world.push.closed
 
 
+async def test_each_loop_is_woken_for_what_comes_before_its_next_look(world: World) -> None:
+    """The deliveries' next look may be soon and the timers' late; what is due in between must not wait for it."""
+    worker = world.worker()
+    woken: list[str] = []
+    for name, loop in (("deliveries", worker._deliveries), ("timers", worker._timers)):
+        loop.nudge = lambda name=name: woken.append(name)  # type: ignore[method-assign,misc] # to see who is woken
+    await worker._fill()
+    await worker._apply_timers()
+    now = world.clock.now()
+    worker._deliveries_at, worker._timers_at = now + 100, now + 300
+    for due, expected in ((99, ["deliveries", "timers"]), (100, ["timers"]), (299, ["timers"]), (300, [])):
+        woken.clear()
+        worker.on_due(now + due)
+        assert woken == expected
+
+
 async def test_a_full_lane_goes_on_by_itself(world: World) -> None:
     users = [f"user-{number}" for number in range(9)]
     for user in users:

@@ -60,8 +60,17 @@ def test_after_counts_from_the_time_when_it_appears() -> None:
     assert made.deliveries[0].due_at == NOW + 70_000
 
 
-def test_a_deliver_at_that_has_passed_means_now() -> None:
-    assert publish(deliver_at=rfc3339(NOW - 1)).content.deliver_at is None
+@pytest.mark.parametrize("ago", [0, 1, 60_000])
+def test_a_deliver_at_that_has_just_passed_means_now(ago: int) -> None:
+    content = publish(deliver_at=rfc3339(NOW - ago), expires_at=rfc3339(NOW + 1)).content
+    assert (content.deliver_at, content.appears_at) == (None, NOW)
+
+
+def test_a_deliver_at_long_past_is_a_mistake() -> None:
+    with pytest.raises(InvalidRequest, match="has passed") as caught:
+        publish(deliver_at=rfc3339(NOW - 60_001))
+    assert caught.value.pointer == "$.deliver_at"
+    assert rfc3339(NOW) in caught.value.detail
 
 
 def test_channels_limit_the_plan() -> None:
@@ -141,6 +150,10 @@ def step(**fields: Any) -> list[dict[str, Any]]:
         ({"deliver_at": "2999-01-01T00:00:00Z"}, "$.deliver_at"),
         ({"deliver_at": "0001-01-01T00:00:00+14:00"}, "$.deliver_at"),
         ({"expires_at": rfc3339(NOW)}, "$.expires_at"),
+        ({"expires_at": rfc3339(NOW - 1)}, "$.expires_at"),
+        ({"expires_at": "2999-01-01T00:00:00Z"}, "$.expires_at"),
+        ({"deliver_at": rfc3339(NOW - 1), "expires_at": rfc3339(NOW)}, "$.expires_at"),
+        ({"deliver_at": rfc3339(NOW + 9_000), "expires_at": rfc3339(NOW + 9_000)}, "$.expires_at"),
         ({"deliver_at": rfc3339(NOW + 9_000), "expires_at": rfc3339(NOW + 8_000)}, "$.expires_at"),
     ],
 )
