@@ -43,6 +43,9 @@ TENANT = "default"
 ADA, GRACE = InboxKey(TENANT, "ada"), InboxKey(TENANT, "grace")
 HOUR = 3_600_000
 
+_LIMITS = Limits(reconcile_spread=0.0)
+"""Those of production, but after a gap there is nobody else whom a node could leave the database to."""
+
 
 class Bus(MemoryBus):
     """Loses what it is told to lose, and tells who is subscribed."""
@@ -201,7 +204,7 @@ async def open_node(
 ) -> AsyncIterator[Node]:
     """Serve a node on a free port of 127.0.0.1."""
     database = await open_database(database_url)
-    node = Node(database, Presence(), Bus(switchboard), ManualClock(), limits or Limits(), lane=lane)
+    node = Node(database, Presence(), Bus(switchboard), ManualClock(), limits or _LIMITS, lane=lane)
     try:
         with capture_logs() as logs:
             async with served(node):
