@@ -56,12 +56,15 @@ format: $(VENV)/.dev ## Put the code into the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Where bytecode may not be written, each of the hundreds of processes that tests start would compile everything.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
+
 test: $(VENV)/.dev ## All tests, with real PostgreSQL, Valkey, SMTP and Chromium
 	@sh tests/support/install-chromium.sh
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: $(VENV)/.dev ## Long tests: churn, bad clients, faults, herds, restarts (about 20 minutes)
-	$(BIN)/python -m pytest tests/soak $(ARGS)
+	$(PYTEST) tests/soak $(ARGS)
 
 bench-gateway: $(VENV)/.bench ## The gateway beside nchan and Socket.IO (ARGS=--quick for a smoke run); needs nginx, node
 	@$(BIN)/python -m tests.benchmarks.gateway $(ARGS)

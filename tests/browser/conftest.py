@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.support.browser import chromium
 from tests.support.demo_page import DemoPage
 from tests.support.process import BellwireProcess
+
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ async def demo(hub: BellwireProcess, browser: Browser, tmp_path: Path) -> AsyncI
     """The demo page with both users live; afterwards nothing may have gone wrong that only the console tells."""
     key = (tmp_path / "data" / "api-key").read_text().strip()
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     demo = DemoPage(await context.new_page(), hub.url, key)
     await demo.open()
     yield demo

@@ -28,15 +28,15 @@ async def test_pages_are_accessible(
     )
     page = await context.new_page()
     await page.goto(hub.url)
-    await expect(page.locator(".person[data-user=ada][data-status=online]")).to_be_visible(timeout=30_000)
+    await expect(page.locator(".person[data-user=ada][data-status=online]")).to_be_visible()
     await page.get_by_role("button", name="Publish", exact=True).click()
     bell = page.locator(".person[data-user=ada] notification-bell")
-    await expect(bell.locator(".badge")).to_be_visible(timeout=30_000)
+    await expect(bell.locator(".badge")).to_be_visible()
     assert await violations(page) == []
     await bell.locator(".bell").click()
-    await expect(bell.locator("li").first).to_be_visible(timeout=30_000)
+    await expect(bell.locator("li").first).to_be_visible()
     assert await violations(page) == []
     await page.goto(f"{hub.url}/docs")
-    await expect(page.get_by_role("heading", name="Notifications").first).to_be_visible(timeout=30_000)
+    await expect(page.get_by_role("heading", name="Notifications").first).to_be_visible()
     assert await violations(page) == []
     await context.close()

@@ -82,6 +82,6 @@ async def visit(hub: str, origin: str, data: Path, site: Path, *, allowed: bool)
                 await page.goto(origin)
             return
         await page.goto(origin)
-        await expect(page.locator("notification-bell .badge")).to_have_text("1", timeout=30_000)
+        await expect(page.locator("notification-bell .badge")).to_have_text("1")
         await page.locator("notification-bell .bell").click()
         await expect(page.locator("notification-bell li")).to_contain_text("From elsewhere")

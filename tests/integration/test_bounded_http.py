@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 import uvicorn
@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 
 from hub.gateway.bounded_http import BoundedHttpProtocol
 from tests.support.listener import PATIENCE
-from tests.support.live import settled
+from tests.support.serving import serving
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
@@ -36,19 +36,9 @@ async def _greet(socket: WebSocket) -> None:
     await socket.close()
 
 
-@asynccontextmanager
-async def serving(protocol: type[BoundedHttpProtocol]) -> AsyncIterator[int]:
+def counting(protocol: type[BoundedHttpProtocol]) -> AbstractAsyncContextManager[int]:
     app = Starlette(routes=[Route("/", _count, methods=["GET", "POST"]), WebSocketRoute("/ws", _greet)])
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=0, http=protocol, ws="websockets-sansio", lifespan="off", log_config=None)
-    )
-    running = asyncio.create_task(server._serve())
-    try:
-        await settled(lambda: server.started)
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await running
+    return serving(uvicorn.Config(app, http=protocol, ws="websockets-sansio", lifespan="off", log_config=None))
 
 
 async def exchange(port: int, pieces: Iterable[bytes]) -> bytes:
@@ -79,13 +69,13 @@ async def exchange(port: int, pieces: Iterable[bytes]) -> bytes:
     ids=["header", "headers", "path", "trailer", "chunk extension"],
 )
 async def test_what_is_not_a_body_is_bounded(pieces: list[bytes]) -> None:
-    async with serving(BoundedHttpProtocol) as port:
+    async with counting(BoundedHttpProtocol) as port:
         answer = await exchange(port, pieces)
         assert answer == b"hung up" or b" 431 " in answer or b" 400 " in answer
 
 
 async def test_large_bodies_and_many_requests_pass() -> None:
-    async with serving(BoundedHttpProtocol) as port:
+    async with counting(BoundedHttpProtocol) as port:
         size = 3_000_000
         one = HEAD + b"Content-Length: %d\r\n\r\n" % size
         chunked = HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -96,13 +86,13 @@ async def test_large_bodies_and_many_requests_pass() -> None:
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", HEAD, b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /"])
 async def test_a_head_that_does_not_end_ends_the_connection(begun: bytes) -> None:
-    async with serving(Impatient) as port:
+    async with counting(Impatient) as port:
         await exchange(port, [begun])  # returns, because the server hangs up
 
 
 async def test_an_empty_line_after_the_answer_does_not_hold_the_connection() -> None:
     """uvicorn ends its wait for the next request with any byte, also with those that begin none."""
-    async with serving(Impatient) as port:
+    async with counting(Impatient) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         async with asyncio.timeout(PATIENCE):
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -113,7 +103,7 @@ async def test_an_empty_line_after_the_answer_does_not_hold_the_connection() -> 
 
 
 async def test_what_is_left_of_a_refused_body_does_not_hold_the_connection() -> None:
-    async with serving(Impatient) as port:
+    async with counting(Impatient) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         async with asyncio.timeout(PATIENCE):
             writer.write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
@@ -124,5 +114,5 @@ async def test_what_is_left_of_a_refused_body_does_not_hold_the_connection() -> 
 
 
 async def test_websockets_are_not_waited_for() -> None:
-    async with serving(Impatient) as port, connect(f"ws://127.0.0.1:{port}/ws", proxy=None) as socket:
+    async with counting(Impatient) as port, connect(f"ws://127.0.0.1:{port}/ws", proxy=None) as socket:
         assert await socket.recv() == "hello"

@@ -22,7 +22,8 @@ from hub.gateway.gateway import Gateway
 from hub.gateway.limits import Limits
 from hub.keyring import LEEWAY_MS
 from tests.support.listener import PATIENCE
-from tests.support.live import ADA, GRACE, HOUR, Bus, Node, open_node, settled
+from tests.support.live import ADA, GRACE, HOUR, Bus, Node, open_node
+from tests.support.serving import settled
 
 
 @pytest.fixture(params=[True, False], ids=["lane", "portable"])

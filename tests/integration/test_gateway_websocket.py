@@ -20,7 +20,8 @@ from hub.gateway import websocket
 from hub.gateway.limits import Limits
 from hub.gateway.requests import origin_of
 from hub.service import Acknowledged
-from tests.support.live import ADA, GRACE, Node, Socket, open_node, settled
+from tests.support.live import ADA, GRACE, Node, Socket, open_node
+from tests.support.serving import settled
 
 
 @pytest.fixture(params=[True, False], ids=["lane", "portable"])

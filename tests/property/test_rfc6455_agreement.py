@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets import Headers
 from websockets.client import ClientProtocol
@@ -54,8 +54,6 @@ STRICTER = {
 
 MANY = settings(
     max_examples=200,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
     derandomize="CI" in os.environ,  # a landing is not a lottery: other runs explore
 )
 LOGGER = logging.getLogger("tests.quiet")

@@ -32,14 +32,14 @@ async def run_autobahn(host: str, port: int, reports: Path, *, path: str = "/") 
     kosoku is another process, since it bends the one that it is in (sys.path, binascii).
     """
     url = f"ws://{host}:{port}{path}"
-    quick = await _run(url, reports / "quick", "--exclude", "9.*")
-    return quick | await _run(url, reports / "large", "--include", "9.*")
+    quick = await _run(url, reports / "quick", 8, "--exclude", "9.*")
+    return quick | await _run(url, reports / "large", 16, "--include", "9.*")
 
 
-async def _run(url: str, reports: Path, *selection: str) -> dict[str, str]:
+async def _run(url: str, reports: Path, at_once: int, *selection: str) -> dict[str, str]:
     kosoku = Path(sys.executable).with_name("kosoku")
     process = await asyncio.create_subprocess_exec(
-        kosoku, url, "--parallelism", "8", "--outdir", reports, *selection, stdout=asyncio.subprocess.DEVNULL
+        kosoku, url, "--parallelism", str(at_once), "--outdir", reports, *selection, stdout=asyncio.subprocess.DEVNULL
     )
     try:
         async with asyncio.timeout(PATIENCE):

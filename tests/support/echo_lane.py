@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,7 +24,8 @@ from hub.gateway.limits import Limits
 from hub.gateway.rfc6455 import Binary, Event, FrameReader, Text, text_frame
 from hub.ports import Identity
 from tests.support.echo_socket import MAX_ECHO
-from tests.support.live import ADA, settled
+from tests.support.live import ADA
+from tests.support.serving import serving
 
 
 class NoGateway:
@@ -93,13 +93,8 @@ async def echoing_lane() -> AsyncIterator[int]:
         lifespan="off",
         log_config=None,
     )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = asyncio.create_task(server._serve([listening]))
+    async with serving(config) as port:
         try:
-            await settled(lambda: server.started)
-            yield listening.getsockname()[1]
+            yield port
         finally:
             lane.close()
-            server.should_exit = True
-            await serving

@@ -18,6 +18,8 @@ AT_ONCE = 100
 LONGEST = 300.0
 """Seconds after which a fleet that is not live, or not settled, is given up: a net below tests that would hang."""
 
+_LOOK_EVERY = 0.05
+
 
 class Fleet:
     """Implements `member.Home`. Its dice are seeded: the same fleet makes the same choices."""
@@ -159,6 +161,26 @@ async def open_fleet(token: Callable[[str], str], *, seed: int = 1) -> AsyncIter
         yield fleet
     finally:
         await fleet.close()
+
+
+@asynccontextmanager
+async def lateness() -> AsyncIterator[Callable[[], float]]:
+    """Yield what tells by how many seconds, at worst, this loop has noticed something too late so far."""
+    worst = 0.0
+
+    async def look() -> None:
+        nonlocal worst
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _LOOK_EVERY
+            await asyncio.sleep(_LOOK_EVERY)
+            worst = max(worst, loop.time() - due)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield lambda: worst
+    finally:
+        looking.cancel()
 
 
 def busiest(moments: Sequence[float], seconds: float) -> int:

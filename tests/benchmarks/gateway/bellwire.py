@@ -20,8 +20,9 @@ from hub.settings import Settings
 from hub.store.migrate import migrate
 from tests.benchmarks.gateway.http import Poster, poster
 from tests.benchmarks.gateway.processes import running
+from tests.support.ports import free_port
 from tests.support.postgres import postgres_server
-from tests.support.valkey import free_port, valkey_server
+from tests.support.valkey import valkey_server
 
 API_KEY = "an-api-key-for-benchmarks"
 JWT_SECRET = "a-secret-for-benchmarks-of-32-bytes-or-more"

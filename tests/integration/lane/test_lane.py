@@ -20,7 +20,8 @@ from hub.gateway.lane_websocket import LaneWebSocket
 from hub.gateway.limits import Limits
 from hub.gateway.news import News
 from tests.support.listener import PATIENCE
-from tests.support.live import ADA, GRACE, Node, Socket, open_node, settled
+from tests.support.live import ADA, GRACE, Node, Socket, open_node
+from tests.support.serving import settled
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from hub.gateway.limits import Limits
 from hub.gateway.reads import AT_ONCE
 from hub.gateway.upgrade import Upgrade
 from tests.support.listener import PATIENCE
-from tests.support.live import GRACE, Node, open_node, settled
+from tests.support.live import GRACE, Node, open_node
+from tests.support.serving import settled
 
 HANDSHAKE = (
     b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.benchmarks.gateway.processes import running
 from tests.benchmarks.gateway.swarm import websocket_request
-from tests.support.valkey import free_port
+from tests.support.ports import free_port
 
 PUBLISH = "/"
 
