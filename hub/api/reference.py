@@ -139,6 +139,30 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         },
     ),
     Operation(
+        "POST",
+        "/v1/events",
+        "publish_event",
+        NOTIFICATIONS,
+        "Publish an event to its user",
+        Access.PUBLISHER,
+        {201: Answer("It is stored, with its inbox item and its deliveries. `Location` tells where.", wire.PublishOut)},
+        "For services that already speak of events. All of `channels` are used at once, whether the item is seen or "
+        "not; `in_app` is the inbox. Title, body and link are `title`, `body` and `action_url` of `data`. The same "
+        "`event_id` or `idempotency_key` again gives the first answer, with `Idempotent-Replayed: true`, for 7 days.",
+        body=wire.EventIn,
+        example={
+            "event_id": "evt-1024",
+            "event_type": "order.shipped",
+            "recipient_id": "ada",
+            "channels": ["in_app", "email"],
+            "priority": "high",
+            "data": {"title": "Your order is on its way", "body": "It should arrive on Thursday.", "order": 1024},
+            "idempotency_key": "order-1024-shipped",
+            "created_at": LATER,
+        },
+        refusals=(IdempotencyConflict,),
+    ),
+    Operation(
         "GET",
         "/v1/notifications/{id}",
         "show_notification",

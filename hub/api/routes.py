@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import Scope
 
 from hub.api.demo import Demo, DemoGuard
+from hub.api.events import Events
 from hub.api.health import Health
 from hub.api.inbox import Inbox
 from hub.api.metrics import Metrics
@@ -50,6 +51,7 @@ def api_routes(
     routes: list[BaseRoute] = []
     for resource in (
         Notifications(hub, guard),
+        Events(hub, guard),
         Users(hub, guard),
         Inbox(hub, guard),
         Tickets(hub, guard),

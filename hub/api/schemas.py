@@ -48,6 +48,29 @@ _NOTES: Final[Mapping[str, Mapping[str, Json]]] = {
     "PublishIn": _PUBLISH,
     "BatchItemIn": _PUBLISH
     | {"idempotency_key": {"description": "Names this notification, as the header does for one that comes alone."}},
+    "EventIn": {
+        "event_id": {
+            "description": "The event's name: printable ASCII without spaces.",
+            "minLength": 1,
+            "maxLength": 255,
+        },
+        "event_type": {"description": "The kind of event; becomes the category.", "maxLength": MAX_CATEGORY},
+        "recipient_id": {"description": "The user to tell.", "maxLength": MAX_ID},
+        "channels": {
+            "description": f"All of them are used at once: in_app, {', '.join(_CHANNELS)}.",
+            "minItems": 1,
+        },
+        "data": {
+            "description": "Anything of yours, handed to clients as it is; up to 32 KiB. `title` (or `subject`), "
+            "`body` (or `message`) and `action_url` are shown; without a title, `event_type` is said in words."
+        },
+        "idempotency_key": {
+            "description": "Another name of the event, of the same form.",
+            "minLength": 1,
+            "maxLength": 255,
+        },
+        "created_at": {"description": "When it happened; checked, and compared when it is told again."},
+    },
     "BatchIn": {"notifications": {"minItems": 1, "maxItems": MAX_BATCH}},
     "StepIn": {
         "channel": {"enum": _CHANNELS},

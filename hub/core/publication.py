@@ -140,7 +140,7 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, key: IdempotencyK
         content=content,
         users=recipients.users if content.inbox else (),
         deliveries=deliveries,
-        idempotency=None if key is None else _idempotency(request, key, response),
+        idempotency=() if key is None else (_idempotency(request, key, response),),
         response=response,
     )
 

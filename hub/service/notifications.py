@@ -9,6 +9,7 @@ from uuid import UUID
 
 from hub.core import publication, wire
 from hub.core.errors import InvalidRequest, NotFound, RequestError
+from hub.core.events import prepare_event
 from hub.core.model import Content, Head, InboxChange, InboxKey, Item, ItemState, Publication, Published
 from hub.core.publication import IdempotencyKey
 from hub.core.views import notification_view
@@ -51,6 +52,20 @@ class Notifications:
         prepared = await self._prepare(tenant, request, now, key)
         if isinstance(prepared, PublishOutcome):
             return prepared
+        return await self._publish(prepared, now)
+
+    async def publish_event(self, tenant: str, event: wire.EventIn) -> PublishOutcome:
+        """Publish an event to its user; told again under its `event_id` or `idempotency_key`, the first answer stands.
+
+        Raises:
+            InvalidRequest, IdempotencyConflict: nothing is stored.
+            StoreUnavailable: the event should be told again.
+
+        """
+        now = self._clock.now()
+        return await self._publish(prepare_event(event, tenant=tenant, now=now), now)
+
+    async def _publish(self, prepared: Publication, now: int) -> PublishOutcome:
         published = await self._store.publish(prepared, now)
         await self._tell([(prepared, published)])
         return _outcome(prepared, published)

@@ -94,8 +94,7 @@ class TestPublish:
         await store.publish(first, START)
         before = await table_counts(database)
         again = await store.publish(publication("ada", idempotency=("key", b"hash")), LATER)
-        assert first.idempotency is not None
-        assert (again.id, again.replayed, again.response) == (first.content.id, True, first.idempotency.response)
+        assert (again.id, again.replayed, again.response) == (first.content.id, True, first.idempotency[0].response)
         assert (again.heads, again.wakeup) == ({}, None)
         assert await table_counts(database) == before
 

@@ -47,6 +47,7 @@ class Aim:
     cursor: str = field(default_factory=lambda: f"{uuid4().hex[:12]}.2.0")
     page: str = field(default_factory=lambda: urlsafe_b64encode(f"1763700000000.{uuid4().hex}".encode()).decode())
     idempotency: str = field(default_factory=random_token)
+    event: str = field(default_factory=random_token)
     until: str = ""
 
 
@@ -100,6 +101,19 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
             },
             {"Idempotency-Key": aim.idempotency},
             publisher=200,
+        )
+    ],
+    ("POST", "/v1/events"): lambda aim: [
+        Call(
+            "/v1/events",
+            {
+                "event_id": aim.event,
+                "event_type": "own",
+                "recipient_id": aim.user,
+                "data": {"title": "the intruder's own"},
+                "idempotency_key": aim.idempotency,
+            },
+            publisher=201,
         )
     ],
     ("GET", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],

@@ -95,11 +95,9 @@ def publication(
         for user in users
         for number, step in enumerate(plan)
     )
-    record = None
-    if idempotency is not None:
-        key, body_hash = idempotency
-        record = IdempotencyRecord("publish", key, body_hash, b'{"id":"%s"}' % str(content.id).encode())
-    return Publication(content, users, deliveries, record)
+    response = b'{"id":"%s"}' % str(content.id).encode()
+    records = [] if idempotency is None else [IdempotencyRecord("publish", *idempotency, response)]
+    return Publication(content, users, deliveries, tuple(records))
 
 
 async def fill(store: SqlInboxStore, count: int, user: str = "ada") -> list[UUID]:

@@ -181,9 +181,9 @@ def test_a_thousand_recipients_are_allowed() -> None:
 
 
 def test_the_hash_is_of_the_meaning_not_of_the_spelling() -> None:
-    first = publish("k", data={"a": 1, "b": 2}).idempotency
-    same = publish("k", data={"b": 2, "a": 1}).idempotency
-    other = publish("k", data={"a": 1, "b": 3}).idempotency
+    [first] = publish("k", data={"a": 1, "b": 2}).idempotency
+    [same] = publish("k", data={"b": 2, "a": 1}).idempotency
+    [other] = publish("k", data={"a": 1, "b": 3}).idempotency
     assert first is not None
     assert same is not None
     assert other is not None

@@ -102,6 +102,7 @@ class Publication:
     content: Content
     users: tuple[str, ...]
     deliveries: tuple[NewDelivery, ...]
-    idempotency: IdempotencyRecord | None = None
+    idempotency: tuple[IdempotencyRecord, ...] = ()
+    """Any of these keys names it. The earlier ones count first where they were used for different things."""
     response: bytes = b"{}"
     """The answer to the publisher, encoded: known before anything is stored."""

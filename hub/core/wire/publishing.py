@@ -68,6 +68,19 @@ class BatchIn(Struct, frozen=True, forbid_unknown_fields=True):
     notifications: list[BatchItemIn]
 
 
+class EventIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Something that happened, and whom to tell: the canonical event."""
+
+    event_id: str
+    event_type: str
+    recipient_id: str
+    channels: Sequence[str] = ("in_app",)
+    priority: PriorityName = "normal"
+    data: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    created_at: str | None = None
+
+
 class PublishOut(Struct, frozen=True):
     """The notification is stored: with its inbox items and its deliveries."""
 
