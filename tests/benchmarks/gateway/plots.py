@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Canvas
 
 from tests.benchmarks.gateway.results import CaseResult
 
-_INK = {"light": "#1f2328", "dark": "#e6edf3"}
+INK = {"light": "#1f2328", "dark": "#e6edf3"}
 _COLOURS = {"Bellwire": "#2f81f7", "nchan": "#3fa45b", "Socket.IO": "#c98a1b", "bare commit + Redis": "#8b949e"}
 _RATES = {
     "ws_fanout": "WebSocket\nfan-out",
@@ -29,19 +29,24 @@ Groups = dict[str, dict[str, float]]
 
 def draw(cases: Sequence[CaseResult], folder: Path) -> list[str]:
     """Draw what there are figures for; returns the Markdown that shows it."""
-    shown = []
+    parts = []
     for name, groups in {"gateway-deliveries": _deliveries(cases), "gateway-memory": _memory(cases)}.items():
         if not groups:
             continue
-        for theme, ink in _INK.items():
-            _plot(groups, _PANELS[name], ink).savefig(
+        for theme, ink in INK.items():
+            plot(groups, _PANELS[name], ink, _COLOURS).savefig(
                 folder / f"{name}-{theme}.svg", transparent=True, metadata={"Date": None}
             )
-        shown.append(
-            f'<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">\n'
-            f'  <img alt="{_PANELS[name]}" src="{name}-light.svg">\n</picture>\n'
-        )
-    return shown
+        parts.append(shown(name, _PANELS[name]))
+    return parts
+
+
+def shown(name: str, title: str) -> str:
+    """Return the Markdown that shows a plot."""
+    return (
+        f'<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">\n'
+        f'  <img alt="{title}" src="{name}-light.svg">\n</picture>\n'
+    )
 
 
 def _deliveries(cases: Sequence[CaseResult]) -> Groups:
@@ -63,8 +68,8 @@ def _memory(cases: Sequence[CaseResult]) -> Groups:
     return groups
 
 
-def _plot(groups: Groups, title: str, ink: str) -> Canvas:
-    """Bars side by side in each group, each with its value above."""
+def plot(groups: Groups, title: str, ink: str, colours: Mapping[str, str]) -> Canvas:
+    """Draw bars side by side in each group, each with its value above; `colours` has the systems in their order."""
     style = {
         "svg.fonttype": "none",
         "svg.hashsalt": "bellwire",
@@ -77,9 +82,9 @@ def _plot(groups: Groups, title: str, ink: str) -> Canvas:
     with mpl.rc_context(style):
         canvas = Canvas(figsize=(8, 3.6), layout="constrained")
         axes = canvas.subplots()
-        systems = [system for system in _COLOURS if any(system in group for group in groups.values())]
+        systems = [system for system in colours if any(system in group for group in groups.values())]
         for system in systems:
-            _bars(axes, groups, system, systems)
+            _bars(axes, groups, systems, system, colours[system])
         axes.set_title(title, loc="left", fontsize=11)
         axes.set_xticks(range(len(groups)), list(groups))
         axes.tick_params(length=0)
@@ -90,11 +95,11 @@ def _plot(groups: Groups, title: str, ink: str) -> Canvas:
         return canvas
 
 
-def _bars(axes: Axes, groups: Groups, system: str, systems: Sequence[str]) -> None:
+def _bars(axes: Axes, groups: Groups, systems: Sequence[str], system: str, colour: str) -> None:
     width = 0.8 / len(systems)
     offset = (systems.index(system) - (len(systems) - 1) / 2) * width
     at = [(index + offset, group[system]) for index, group in enumerate(groups.values()) if system in group]
-    drawn = axes.bar([x for x, _ in at], [y for _, y in at], width * 0.92, label=system, color=_COLOURS[system])
+    drawn = axes.bar([x for x, _ in at], [y for _, y in at], width * 0.92, label=system, color=colour)
     axes.bar_label(drawn, [_short(y) for _, y in at], padding=2, fontsize=8)
 
 

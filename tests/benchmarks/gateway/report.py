@@ -27,9 +27,12 @@ Written by `make bench-gateway`; the raw figures are in [gateway.json](gateway.j
 def write(run: Run, folder: Path) -> None:
     """Write `gateway.md` and the plots."""
     drawn = plots.draw(run.cases, folder)
-    parts = ["# The gateway, measured\n", _HOW, _machine(run), _bars(run.cases), *drawn]
-    parts += [_case(case) for case in run.cases]
-    (folder / "gateway.md").write_text("\n".join(parts))
+    (folder / "gateway.md").write_text(page(run, "# The gateway, measured\n", _HOW, drawn))
+
+
+def page(run: Run, title: str, how: str, drawn: Sequence[str]) -> str:
+    """Put the report of any benchmark together."""
+    return "\n".join([title, how, _machine(run), _bars(run.cases), *drawn, *map(_case, run.cases)])
 
 
 def in_words(figures: Sequence[Figure], bars: Sequence[Bar]) -> str:
@@ -66,7 +69,7 @@ def _case(case: CaseResult) -> str:
     lines = [
         f"## {case.title}\n",
         f"{case.how}\n",
-        f"Taken {case.taken} with `--clients {case.clients}`.\n",
+        f"Taken {case.taken} with {case.clients:,} clients.\n",
         "| system | what | | whose |",
         "| --- | --- | --- | --- |",
     ]

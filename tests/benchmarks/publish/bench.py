@@ -1,0 +1,116 @@
+"""What every case is given, and the callers that publish."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tests.benchmarks.gateway.bellwire import Services, fresh, name_of
+from tests.benchmarks.gateway.cpu import Meter
+from tests.benchmarks.gateway.http import Poster, poster
+from tests.benchmarks.publish.servers import HEADERS, Server
+
+BLOCKS = 3
+"""A figure is the median of so many blocks."""
+USERS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The settings of a run."""
+
+    quick: bool
+    folder: Path
+    services: Services
+
+    @property
+    def seconds(self) -> float:
+        """How long a block takes."""
+        return 1.0 if self.quick else 5.0
+
+    @asynccontextmanager
+    async def postgres(self, name: str) -> AsyncIterator[str]:
+        """Lend an empty database with the schema."""
+        async with fresh(self.services, f"bench_{name}") as own:
+            yield own.postgres_url
+
+    @asynccontextmanager
+    async def sqlite(self) -> AsyncIterator[str]:
+        """Lend the place for a new file, on the same disk."""
+        with tempfile.TemporaryDirectory(prefix="bellwire-bench-") as folder:
+            yield f"sqlite:///{folder}/bench.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast something went."""
+
+    per_second: float
+    cpu_each: float
+    """Microseconds of the server's processor time for each."""
+    p50: float
+    p99: float
+    """Milliseconds that a call took."""
+
+
+def requests(dice: random.Random, *, keyed: bool = False) -> Iterator[dict[str, object]]:
+    """Make requests as services send them, each to one user; with `keyed`, each has its idempotency key."""
+    number = 0
+    while True:
+        number += 1
+        order = dice.randrange(10**6)
+        body: dict[str, object] = {
+            "recipients": [name_of(dice.randrange(USERS))],
+            "category": "order.shipped",
+            "title": f"Your order {order} is on its way",
+            "body": "It left our warehouse this morning, and should arrive on Thursday between nine and noon.",
+            "action_url": f"/orders/{order}",
+            "data": {"order": order, "carrier": "Acme Parcel", "pieces": dice.randrange(1, 5)},
+        }
+        yield body | ({"idempotency_key": f"{dice.random()}-{number}"} if keyed else {})
+
+
+def bodies(seed: int) -> Iterator[bytes]:
+    """Encode such requests, each for a call of its own."""
+    return map(msgspec.json.encode, requests(random.Random(seed)))
+
+
+async def measure(
+    bench: Bench, server: Server, path: str, callers: int, next_body: Callable[[], bytes], *, each: int = 1
+) -> Rate:
+    """Let callers post one after the other, each as soon as it has its answer; `each`: publishes in one call."""
+    rates, cpu, took = [], [], list[float]()
+    meter = Meter(server.pid)
+    async with AsyncExitStack() as stack:
+        posters = [await stack.enter_async_context(poster(server.port, path, HEADERS)) for _ in range(callers)]
+        await _block(posters, next_body, bench.seconds / 2, [])  # to warm up
+        for _ in range(BLOCKS):
+            meter.start()
+            took_now: list[float] = []
+            await _block(posters, next_body, bench.seconds, took_now)
+            spent = meter.read()
+            rates.append(len(took_now) * each / spent.wall)
+            cpu.append(spent.cpu / (len(took_now) * each) * 1e6)
+            took += took_now
+    percentiles = statistics.quantiles(took, n=100, method="inclusive")
+    return Rate(statistics.median(rates), statistics.median(cpu), percentiles[49] * 1e3, percentiles[98] * 1e3)
+
+
+async def _block(posters: list[Poster], next_body: Callable[[], bytes], seconds: float, took: list[float]) -> None:
+    end = time.perf_counter() + seconds
+
+    async def call(caller: Poster) -> None:
+        while (sent := time.perf_counter()) < end:
+            await caller.post(next_body())
+            took.append(time.perf_counter() - sent)
+
+    await asyncio.gather(*map(call, posters))
