@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
@@ -34,8 +35,13 @@ _TIME_FIELDS = frozenset({"seen_at", "read_at", "archived_at", "snoozed_until"})
 
 def rfc3339(at: int) -> str:
     """Write milliseconds since the epoch as `2026-01-31T12:00:00.000Z`."""
-    moment = _EPOCH + timedelta(milliseconds=at)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+    second, millisecond = divmod(at, 1000)
+    return f"{_to_the_second(second)}.{millisecond:03d}Z"
+
+
+@lru_cache(maxsize=1024)  # most of what is written happened just now
+def _to_the_second(at: int) -> str:
+    return (_EPOCH + timedelta(seconds=at)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def rfc3339_or_none(at: int | None) -> str | None:

@@ -67,6 +67,8 @@ class LockedHead:
 
 Heads = dict[InboxKey, LockedHead]
 
+_EPOCH_BYTES = 8
+
 _COLUMNS = ", ".join(f"inbox_heads.{column.name}" for column in inbox_heads.c)
 _HERE = "inbox_heads WHERE inbox_heads.tenant = wanted.tenant AND inbox_heads.user_id = wanted.user_id"
 _READ = KeyedQuery(_COLUMNS, _HERE, tenant="text", user_id="text")
@@ -97,7 +99,7 @@ async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], no
     wanted = sorted(set(keys))  # by code point, which is the order of the UTF-8 bytes
     if len(wanted) == 1 and (locked := await _lock(connection, wanted)):
         return locked
-    bulk.insert_where_free(inbox_heads, [_new_head(key, now) for key in wanted])
+    bulk.insert_where_free(inbox_heads, _new_heads(wanted, now))
     await bulk.write()
     locked = await _lock(connection, wanted)
     if len(locked) < len(wanted):
@@ -116,21 +118,25 @@ async def _lock(connection: AsyncConnection, keys: Sequence[InboxKey]) -> Heads:
 async def make_heads(connection: AsyncConnection, keys: Collection[InboxKey], now: int) -> None:
     """Make the head rows that are missing, in the order in which `lock_heads` would; none is locked."""
     bulk = Bulk(connection)
-    bulk.insert_where_free(inbox_heads, [_new_head(key, now) for key in sorted(set(keys))])
+    bulk.insert_where_free(inbox_heads, _new_heads(sorted(set(keys)), now))
     await bulk.write()
 
 
-def _new_head(key: InboxKey, now: int) -> Values:
-    return {
-        "tenant": key.tenant,
-        "user_id": key.user,
-        "epoch": secrets.token_hex(8),
-        "version": 0,
-        "floor": 0,
-        "unread_count": 0,
-        "unseen_count": 0,
-        "created_at": now,
-    }
+def _new_heads(keys: Sequence[InboxKey], now: int) -> list[Values]:
+    epochs = secrets.token_hex(_EPOCH_BYTES * len(keys))  # one call of the system for all
+    return [
+        {
+            "tenant": key.tenant,
+            "user_id": key.user,
+            "epoch": epochs[at : at + 2 * _EPOCH_BYTES],
+            "version": 0,
+            "floor": 0,
+            "unread_count": 0,
+            "unseen_count": 0,
+            "created_at": now,
+        }
+        for key, at in zip(keys, range(0, len(epochs), 2 * _EPOCH_BYTES), strict=True)
+    ]
 
 
 def save_heads(bulk: Bulk, heads: Iterable[LockedHead]) -> None:
