@@ -71,14 +71,9 @@ _EPOCH_BYTES = 8
 
 _COLUMNS = ", ".join(f"inbox_heads.{column.name}" for column in inbox_heads.c)
 _HERE = "inbox_heads WHERE inbox_heads.tenant = wanted.tenant AND inbox_heads.user_id = wanted.user_id"
-_READ = KeyedQuery(_COLUMNS, _HERE, tenant="text", user_id="text")
-_LOCK = KeyedQuery(
-    _COLUMNS,
-    _HERE,
-    lock=" ORDER BY inbox_heads.tenant, inbox_heads.user_id FOR UPDATE OF inbox_heads",
-    tenant="text",
-    user_id="text",
-)
+_KEY = {"tenant": "text", "user_id": "text"}
+_READ = KeyedQuery(_COLUMNS, _HERE, _KEY)
+_LOCK = KeyedQuery(_COLUMNS, _HERE, _KEY, lock=True)
 
 
 async def read_heads(connection: AsyncConnection, keys: Collection[InboxKey], cluster: str) -> dict[InboxKey, Head]:
@@ -90,7 +85,7 @@ async def read_heads(connection: AsyncConnection, keys: Collection[InboxKey], cl
 async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], now: int, bulk: Bulk) -> Heads:
     """Lock head rows in bytewise order, making those that are missing; returns them in that order.
 
-    Locked by SELECT … ORDER BY … FOR UPDATE: an UPDATE of many rows locks in no order, and deadlocks. What is
+    Locked by SELECT … FOR UPDATE, key after key: an UPDATE of many rows locks in no order, and deadlocks. What is
     inserted is in order too, and before anything is locked, so inserting and locking can't wait for each other.
     A single head, by far the most frequent, is locked right away: there is no other lock to wait for.
 

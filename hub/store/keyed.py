@@ -1,9 +1,11 @@
 """SELECTs over rows that are given by their keys: any number of keys, and always the same text."""
 
+# ruff: noqa: S608 - what is put together is our own; keys are parameters
+
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,20 +15,26 @@ from hub.store.rows import Row
 
 
 class KeyedQuery:
-    """A SELECT that joins tables with its keys, which its text calls `wanted`.
+    """A SELECT over tables, made for each of many keys, which its text calls `wanted`.
 
-    The keys are one array a column on PostgreSQL, where it may lock what it finds, and one JSON text on SQLite, which
-    looks the tables up in the order in which they are named. SQLite gives ids as text: read them with `id_of`.
+    Keys are looked up, and with `lock` locked, one after the other in the order in which they are given: on PostgreSQL
+    because OFFSET 0 keeps the planner from merging the look-up into a join of its own liking (a walk through the whole
+    tenant, as long as there are no statistics), on SQLite because of CROSS JOIN. Keys are one array a column there, one
+    JSON text here. SQLite gives ids as text: read them with `id_of`.
     """
 
-    def __init__(self, columns: str, tables: str, *, lock: str = "", **wanted: str) -> None:
-        """`tables` is what follows CROSS JOIN, with its conditions; `wanted` has PostgreSQL's types of the keys."""
+    def __init__(self, columns: str, tables: str, wanted: Mapping[str, str], *, lock: bool = False) -> None:
+        """`tables` is what follows FROM, with its conditions; `wanted` has PostgreSQL's types of the keys."""
         names = ", ".join(wanted)
         arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(wanted.values(), 1))
         parts = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(wanted))
-        found = f"SELECT {columns} FROM {{}} CROSS JOIN {tables}"  # noqa: S608 - our own text; keys are parameters
-        self._postgres = found.format(f"unnest({arrays}) AS wanted ({names})") + lock
-        self._sqlite = f"WITH wanted AS (SELECT {parts} FROM json_each(?)) " + found.format("wanted")  # noqa: S608
+        self._postgres = (
+            f"SELECT found.* FROM unnest({arrays}) AS wanted ({names}) CROSS JOIN LATERAL "
+            f"(SELECT {columns} FROM {tables} OFFSET 0{' FOR UPDATE' if lock else ''}) AS found"
+        )
+        self._sqlite = (
+            f"WITH wanted AS (SELECT {parts} FROM json_each(?)) SELECT {columns} FROM wanted CROSS JOIN {tables}"
+        )
 
     async def rows(self, connection: AsyncConnection, keys: Sequence[tuple[object, ...]]) -> Sequence[Row]:
         """Read the rows of some keys, each in the order of `wanted`."""

@@ -1,6 +1,6 @@
 """What publishes share is locked, and made, in bytewise order: only then can overlapping ones never wait in a circle.
 
-That is idempotency keys, then heads.
+That is idempotency keys and deliveries, then heads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import InboxKey, Publication
+from hub.core.model import InboxKey, MarkAction, Publication
 from hub.store import inbox_publish
 from hub.store.bulk import Bulk
 from hub.store.engine import Database, open_database
@@ -20,9 +20,9 @@ from hub.store.heads import lock_heads
 from hub.store.idempotency_keys import claim_keys
 from hub.store.inbox import SqlInboxStore
 from hub.store.inbox_publish import Publish
-from hub.store.tables import inbox_heads
+from hub.store.tables import deliveries, inbox_heads
 from tests.support.clock import START
-from tests.support.inboxes import publication
+from tests.support.inboxes import EMAIL_UNLESS_SEEN, LATER, delivery_states, ids, publication
 
 USERS = ["Z", "a", "b", "z", "ä", "😀"]
 """In the order of their UTF-8 bytes; a language's collation has another."""
@@ -116,3 +116,29 @@ async def test_keys_are_taken_in_order_and_before_heads(database: Database) -> N
                 assert await claim_keys(onlooker, later, START) == [None] * len(later)
                 await trial.rollback()
     assert [outcome.replayed for outcome in await waiting] == [key == HELD for key in WANTED]
+
+
+async def test_marks_lock_deliveries_in_order_and_before_heads(database: Database) -> None:
+    """Marks of many users that wait for a delivery hold those before it, none after it, and no head."""
+    store = SqlInboxStore(database)
+    sent = [publication(user, plan=[EMAIL_UNLESS_SEEN]) for user in WANTED]
+    await asyncio.gather(*(store.publish(each, START) for each in sent))
+    order = sorted(each.deliveries[0].id for each in sent)
+    lock_one = sa.select(deliveries.c.id).where(deliveries.c.id == order[2]).with_for_update()
+    free = sa.select(deliveries.c.id).order_by(deliveries.c.id).with_for_update(skip_locked=True)
+    async with database.writer() as holder:
+        await holder.execute(lock_one)
+        waiting = asyncio.gather(
+            *(
+                store.mark(InboxKey("default", each.users[0]), MarkAction.SEEN, ids(each.content.id), LATER)
+                for each in sent
+            )
+        )
+        async with database.writer() as onlooker:
+            await until_somebody_waits(onlooker)
+            assert await free_heads(onlooker) == USERS
+            assert (await onlooker.execute(free)).scalars().all() == order[3:]
+    assert [marked.changed for marked in await waiting] == [1] * len(sent)
+    assert {state for user in USERS for state, _, _ in await delivery_states(database, InboxKey("default", user))} == {
+        "cancelled"
+    }

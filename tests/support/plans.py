@@ -26,8 +26,13 @@ async def explain(database: Database, statement: Any, values: Mapping[str, Any],
             found = await connection.exec_driver_sql(
                 f"EXPLAIN (FORMAT JSON) {compiled.statement}", compiled.positional_parameters
             )
-        plan = found.scalar_one()
-    return list(_nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))
+        return nodes_of(found.scalar_one())
+
+
+def nodes_of(explained: Any) -> Plan:
+    """Read what EXPLAIN (FORMAT JSON) says."""
+    plan = json.loads(explained) if isinstance(explained, str) else explained
+    return list(_nodes(plan[0]["Plan"]))
 
 
 def _literal(value: object) -> str:

@@ -1,0 +1,123 @@
+"""How the databases find what groups of publishes and marks are about: by index, whatever the statistics say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from hub.store import heads, mark_reads
+from hub.store.bulk import _for_postgres, _for_sqlite, _Kind, _Shape
+from hub.store.engine import Database, open_database
+from hub.store.keyed import KeyedQuery
+from hub.store.tables import deliveries, inbox_heads, inbox_items
+from tests.support.plans import Plan, indexes, nodes_of, scanned_whole
+
+SIZES = (1, 64, 500, 2_000)
+ID = "00000000-0000-7000-8000-000000000001"
+ITEM = {"inbox_items_pk", "inbox_items_notification_ix", "inbox_items_version_ix"}
+"""The last of one user's items at most, where there are no statistics to tell that another is better."""
+LOOK_UPS: dict[str, tuple[KeyedQuery, Sequence[object], set[str]]] = {
+    "lock heads": (heads._LOCK, ["default", "ada"], {"inbox_heads_pk"}),
+    "read heads": (heads._READ, ["default", "ada"], {"inbox_heads_pk"}),
+    "items": (mark_reads._ITEMS, ["default", "ada", ID], ITEM),
+    "undelivered": (
+        mark_reads._UNDELIVERED,
+        ["default", "ada", ID, 0],
+        ITEM | {"notifications_pk"},
+    ),
+    "needless": (
+        mark_reads._NEEDLESS,
+        ["default", "ada", ID, 2, 0],
+        ITEM | {"deliveries_pending_user_ix", "deliveries_user_step_uq"},
+    ),
+    "lock deliveries": (mark_reads._LOCK, ["default", ID], {"deliveries_pk"}),
+}
+UPDATES: dict[str, tuple[_Shape, Sequence[object]]] = {
+    "heads": (_Shape(inbox_heads, ("tenant", "user_id", "version"), _Kind.UPDATE), ["default", "ada", 1]),
+    "items": (
+        _Shape(inbox_items, ("tenant", "user_id", "notification_id", "version"), _Kind.UPDATE),
+        ["default", "ada", ID, 1],
+    ),
+    "deliveries": (_Shape(deliveries, ("tenant", "id", "state"), _Kind.UPDATE), ["default", ID, "cancelled"]),
+}
+_FILL = """
+INSERT INTO inbox_heads (tenant, user_id, epoch, version, floor, unread_count, unseen_count, created_at)
+SELECT 'default', 'user-' || n, 'e', 1, 0, 1, 1, 1 FROM generate_series(1, 5000) AS n;
+INSERT INTO inbox_items (tenant, user_id, notification_id, state, version, since, appeared_at, category)
+SELECT 'default', user_id, gen_random_uuid(), 1, 1, 1, 1, 'c' FROM inbox_heads;
+INSERT INTO notifications (tenant, id, category, title, body, priority, inbox, plan, created_at)
+SELECT 'default', notification_id, 'c', 't', '', 2, true, '[]', 1 FROM inbox_items;
+INSERT INTO deliveries (tenant, id, notification_id, user_id, step, channel, priority, unless, "when", state, due_at,
+                        created_at)
+SELECT 'default', gen_random_uuid(), notification_id, user_id, 0, 'email', 2, 2, 'always', 'queued', 1, 1
+FROM inbox_items
+"""
+
+
+@pytest.fixture
+async def filled(postgres_url: str) -> AsyncIterator[Database]:
+    async with await open_database(postgres_url) as database:
+        async with database.writer() as connection:
+            for table in ("inbox_heads", "inbox_items", "notifications", "deliveries"):
+                await connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+            for statement in _FILL.split(";\n"):
+                await connection.exec_driver_sql(statement)
+        yield database
+
+
+async def test_keys_are_looked_up_by_index(filled: Database) -> None:
+    for analysed in (False, True):
+        if analysed:
+            async with filled.writer() as connection:
+                await connection.exec_driver_sql("ANALYZE")
+        for name, (query, key, allowed) in LOOK_UPS.items():
+            for plan in await _plans(filled, query._postgres, key):
+                assert scanned_whole(plan) == set(), name
+                assert indexes(plan) <= allowed, name
+                for node in plan:
+                    # By the whole key, and not by the tenant alone.
+                    assert "Index Name" not in node or node["Index Cond"].count(" AND ") >= 1, (name, node)
+
+
+async def test_rows_of_large_tables_are_updated_by_index(filled: Database) -> None:
+    """Which a small table need not be: there to read all of it is no more work."""
+    async with filled.writer() as connection:
+        await connection.exec_driver_sql("ANALYZE")
+        await connection.exec_driver_sql(
+            "UPDATE pg_class SET reltuples = 1e8 WHERE relname IN ('inbox_heads', 'inbox_items', 'deliveries')"
+        )
+    for name, (shape, row) in UPDATES.items():
+        for plan in await _plans(filled, _for_postgres((shape,)), row):
+            assert scanned_whole(plan) == set(), name
+
+
+async def _plans(database: Database, statement: str, row: Sequence[object]) -> list[Plan]:
+    """Explain it for few and many keys, looking at them and not."""
+    plans = []
+    async with database.writer() as connection:
+        await connection.exec_driver_sql(f"PREPARE tried AS {statement}")
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            await connection.exec_driver_sql(f"SET LOCAL plan_cache_mode = {mode}")
+            for size in SIZES:
+                arrays = ", ".join(f"'{{{','.join([str(value)] * size)}}}'" for value in row)
+                found = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) EXECUTE tried({arrays})")
+                plans.append(nodes_of(found.scalar_one()))
+        await connection.exec_driver_sql("DEALLOCATE tried")
+    return plans
+
+
+async def test_rows_are_found_by_index_on_sqlite(sqlite_url: str) -> None:
+    async with await open_database(sqlite_url) as database, database.reader() as connection:
+        statements: list[tuple[str, tuple[Any, ...]]] = [
+            (query._sqlite, (json.dumps([key]),)) for query, key, _ in LOOK_UPS.values()
+        ]
+        statements += [(_for_sqlite(shape), tuple(row)) for shape, row in UPDATES.values()]
+        for statement, values in statements:
+            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            steps = [row.detail for row in rows if "json_each" not in row.detail]
+            assert steps
+            assert all("USING" in step and "INDEX" in step for step in steps), steps
+            assert not any(step.startswith("SCAN") for step in steps), steps
