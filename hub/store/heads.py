@@ -14,6 +14,7 @@ from hub.core.cursor import epoch_of
 from hub.core.ids import uuid7
 from hub.core.model import Counts, Head, InboxKey, SharedWakeup
 from hub.store.bulk import Bulk
+from hub.store.failures import Conflict
 from hub.store.keyed import KeyedQuery
 from hub.store.rows import Row, Values, head_of
 from hub.store.tables import inbox_heads, wakeups
@@ -92,13 +93,20 @@ async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], no
     A single head, by far the most frequent, is locked right away: there is no other lock to wait for.
 
     If a statement is needed before the locks, it makes the writes of `bulk` too; otherwise they are still to be made.
+
+    Raises:
+        Conflict: a user was erased between the two looks; run the transaction again.
+
     """
     wanted = sorted(keys)  # by code point, which is the order of the UTF-8 bytes
     if len(wanted) == 1 and (locked := await _lock(connection, wanted)):
         return locked
     bulk.insert_where_free(inbox_heads, [_new_head(key, now) for key in wanted])
     await bulk.write()
-    return await _lock(connection, wanted)
+    locked = await _lock(connection, wanted)
+    if len(locked) < len(wanted):
+        raise Conflict("an inbox was erased at this very moment")
+    return locked
 
 
 async def _lock(connection: AsyncConnection, keys: Sequence[InboxKey]) -> Heads:
