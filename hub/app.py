@@ -38,6 +38,7 @@ from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import migrate, schema_is_current
+from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 
@@ -124,6 +125,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         hub = Hub(
             inbox=SqlInboxStore(database),
             directory=SqlDirectory(database),
+            personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
             bus=bus,
             presence=presence,

@@ -212,6 +212,32 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         refusals=(NotFound, InvalidRequest),
     ),
     Operation(
+        "DELETE",
+        "/v1/users/{user}",
+        "erase_user",
+        USERS,
+        "Erase a user",
+        Access.PUBLISHER,
+        {204: Answer("Nothing is held about this user, now or already before.")},
+        "Contact, devices, inbox, deliveries, and the notifications that nobody else received. Connections are closed; "
+        "tokens are yours: revoke them first, or whoever has one can come back, to an empty inbox. Repeat a call that "
+        "was broken off: it goes on.",
+        (_USER,),
+        refusals=(InvalidRequest,),
+    ),
+    Operation(
+        "GET",
+        "/v1/users/{user}/export",
+        "export_user",
+        USERS,
+        "Hand over what is held about a user",
+        Access.PUBLISHER,
+        {200: Answer("Everything, as one JSON object, written as it is read.", wire.ExportOut)},
+        "Of devices' tokens, which are secrets, only the end is shown.",
+        (_USER,),
+        refusals=(NotFound, InvalidRequest),
+    ),
+    Operation(
         "POST",
         "/v1/users/{user}/devices",
         "add_device",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 SAFE_HEADERS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
@@ -24,6 +24,12 @@ def json_response(
     """Answer with a value as JSON; `bytes` are taken for JSON that is encoded already."""
     body = value if isinstance(value, bytes) else msgspec.json.encode(value)
     return Response(body, status, {**_PRIVATE, **(headers or {})}, media_type)
+
+
+def json_stream(pieces: AsyncIterator[bytes], filename: str) -> Response:
+    """Answer with JSON in pieces, to be saved as a file. If they break off, so does the answer, visibly."""
+    disposition = f'attachment; filename="{filename}"'
+    return StreamingResponse(pieces, 200, {**_PRIVATE, "Content-Disposition": disposition}, "application/json")
 
 
 def no_content() -> Response:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from hub.api.paths import EncodedRoute, id_of, user_of
-from hub.api.responses import json_response, no_content
+from hub.api.responses import json_response, json_stream, no_content
 from hub.core import wire
 from hub.core.errors import NotFound
 from hub.core.model import InboxKey
@@ -33,6 +33,8 @@ class Users:
         return [
             EncodedRoute("/v1/users/{user}", self.put, methods=["PUT"]),
             EncodedRoute("/v1/users/{user}", self.show, methods=["GET"]),
+            EncodedRoute("/v1/users/{user}", self.erase, methods=["DELETE"]),
+            EncodedRoute("/v1/users/{user}/export", self.export, methods=["GET"]),
             EncodedRoute("/v1/users/{user}/devices", self.add_device, methods=["POST"]),
             EncodedRoute("/v1/users/{user}/devices", self.devices, methods=["GET"]),
             EncodedRoute("/v1/users/{user}/devices/{id}", self.remove_device, methods=["DELETE"]),
@@ -50,6 +52,17 @@ class Users:
         """Show a contact and its devices."""
         tenant = self._guard.require_publisher(request)
         return json_response(await self._hub.users.contact(tenant, user_of(request)))
+
+    async def erase(self, request: Request) -> Response:
+        """Erase a user; 204 also when there is nothing to erase, so that repeating the call is safe."""
+        tenant = self._guard.require_publisher(request)
+        await self._hub.privacy.erase(InboxKey(tenant, user_of(request)))
+        return no_content()
+
+    async def export(self, request: Request) -> Response:
+        """Hand over everything that is held about a user, written as it is read."""
+        tenant = self._guard.require_publisher(request)
+        return json_stream(await self._hub.privacy.export(InboxKey(tenant, user_of(request))), "export.json")
 
     async def add_device(self, request: Request) -> Response:
         """Store a device; the same token again keeps its id, so repeating it is safe."""

@@ -77,6 +77,11 @@ def priority_name(priority: Priority) -> wire.PriorityName:
     return _PRIORITY[priority]
 
 
+def item_state_name(state: ItemState) -> Literal["pending", "live", "gone"]:
+    """Name an item's state as the interface does."""
+    return _ITEM_STATE[state]
+
+
 def rung_name(rung: Rung) -> str | None:
     """Name a rung as a plan's `unless` does."""
     return None if rung is Rung.NONE else rung.name.lower()

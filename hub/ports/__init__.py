@@ -9,6 +9,7 @@ from hub.ports.access import EVERYBODY, Authenticator, Identity, Revocation, Rev
 from hub.ports.bus import Bus, BusListener
 from hub.ports.clock import Clock
 from hub.ports.inbox import InboxStore
+from hub.ports.personal import PersonalData
 from hub.ports.presence import OFFLINE_AFTER, PRESENCE_TTL, Presence, PresenceEntry, PresenceState
 from hub.ports.queue import Claim, DeliveryQueue, Lane, Settlement
 from hub.ports.users import Directory
@@ -27,6 +28,7 @@ __all__ = [
     "Identity",
     "InboxStore",
     "Lane",
+    "PersonalData",
     "Presence",
     "PresenceEntry",
     "PresenceState",

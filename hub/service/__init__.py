@@ -8,6 +8,7 @@ from hub.service.access import DISCONNECT_EVENT, Access
 from hub.service.hub import Hub
 from hub.service.inbox import Acknowledged, Inbox
 from hub.service.notifications import Notifications, PublishOutcome
+from hub.service.privacy import Privacy
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
 
@@ -18,6 +19,7 @@ __all__ = [
     "Hub",
     "Inbox",
     "Notifications",
+    "Privacy",
     "PublishOutcome",
     "Upkeep",
     "Users",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hub.ports import Bus, Clock, Directory, InboxStore, Presence, TicketStore
+from hub.ports import Bus, Clock, Directory, InboxStore, PersonalData, Presence, TicketStore
 from hub.revoked import RevokedTokens
 from hub.service.access import Access
 from hub.service.inbox import Inbox
 from hub.service.notifications import Notifications
 from hub.service.outbox import Outbox
+from hub.service.privacy import Privacy
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
 
@@ -20,6 +21,7 @@ class Hub:
         *,
         inbox: InboxStore,
         directory: Directory,
+        personal: PersonalData,
         tickets: TicketStore,
         bus: Bus,
         presence: Presence,
@@ -31,6 +33,7 @@ class Hub:
         self.inbox = Inbox(inbox, outbox, bus, clock)
         self.users = Users(directory, presence, clock)
         self.access = Access(tickets, revoked, bus, clock)
+        self.privacy = Privacy(personal, self.access, clock)
         self.upkeep = Upkeep(inbox, outbox, bus, clock)
         self.clock = clock
         self.revoked = revoked

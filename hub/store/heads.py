@@ -90,6 +90,10 @@ async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], no
     A single head, by far the most frequent, is locked right away: there is no other lock to wait for.
 
     If a statement is needed before the locks, it makes the writes of `bulk` too; otherwise they are still to be made.
+
+    Raises:
+        Conflict: a user was erased between the two looks; run the transaction again.
+
     """
     wanted = sorted(set(keys))  # by code point, which is the order of the UTF-8 bytes
     if len(wanted) == 1 and (locked := await _lock(connection, wanted)):

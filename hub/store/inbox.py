@@ -32,6 +32,7 @@ from hub.core.model import (
 from hub.store import idempotency_keys, inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers, withdrawal
 from hub.store.committer import Committer
 from hub.store.engine import Database, Transaction
+from hub.store.failures import Conflict
 from hub.store.heads import make_heads
 from hub.store.inbox_publish import Publish
 from hub.store.marks import Mark
@@ -45,6 +46,9 @@ _MOST_ROWS = 2_000
 _MOST_PUBLICATIONS = 500
 _MOST_MARKED = 500
 """Marks that share a transaction, and items that they may be about; publishing waits for no more than that."""
+
+_LOOKS = 5
+"""Looks at an inbox that has to be made first; the second finds it, unless its user is being erased right now."""
 
 IDEMPOTENCY_KEPT = 7 * 24 * 3600 * 1000
 """Milliseconds for which an idempotency key is remembered."""
@@ -109,24 +113,23 @@ class SqlInboxStore:
         if not wanted:
             return []
         read = partial(inbox_catch_up.catch_up, wanted=wanted, limit=limit, cluster=self._database.cluster)
-        found = await self._database.read(read)
-        missing = [key for (key, _), changes in zip(wanted, found, strict=True) if changes is None]
-        if missing:
-            # All of them again: what was read together must not be mixed with what is read now.
-            await self._database.write(partial(make_heads, keys=missing, now=0))
+        for _ in range(_LOOKS):
             found = await self._database.read(read)
-        answers = [changes for changes in found if changes is not None]
-        assert len(answers) == len(wanted)  # noqa: S101 - all made, and nothing deletes heads
-        return answers
+            missing = [key for (key, _), changes in zip(wanted, found, strict=True) if changes is None]
+            if not missing:
+                return [changes for changes in found if changes is not None]
+            # All of them again: what was read together must not be mixed with what is read next.
+            await self._database.write(partial(make_heads, keys=missing, now=0))
+        raise Conflict("inboxes are erased as fast as they are made")
 
     async def _of(self, key: InboxKey, read: Transaction[T | None]) -> T:
         """Read what needs a head row; a user never heard of gets one first, which fixes the epoch."""
-        found = await self._database.read(read)
-        if found is None:
-            await self._database.write(partial(make_heads, keys=[key], now=0))
+        for _ in range(_LOOKS):
             found = await self._database.read(read)
-            assert found is not None  # noqa: S101 - just made, and nothing deletes heads
-        return found
+            if found is not None:
+                return found
+            await self._database.write(partial(make_heads, keys=[key], now=0))
+        raise Conflict("the inbox is erased as fast as it is made")
 
     async def item(self, key: InboxKey, notification: UUID) -> Item | None:
         """Read one LIVE item."""

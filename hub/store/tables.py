@@ -186,6 +186,15 @@ deliveries = Table(
         postgresql_where=text("state = 'sending'"),
         sqlite_where=text("state = 'sending'"),
     ),
+    # For export and erasure: with `inbox: false` there is no item that leads to a user's deliveries.
+    Index(
+        "deliveries_user_ix",
+        "tenant",
+        "user_id",
+        "notification_id",
+        postgresql_where=text("user_id IS NOT NULL"),
+        sqlite_where=text("user_id IS NOT NULL"),
+    ),
     Index(
         "deliveries_pending_user_ix",
         "tenant",

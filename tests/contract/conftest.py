@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hub.ports import DeliveryQueue
+from hub.ports import DeliveryQueue, PersonalData
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
 from tests.support.rows import Rows
 
 
@@ -30,6 +31,11 @@ def store(database: Database) -> SqlInboxStore:
 @pytest.fixture
 def queue(database: Database) -> DeliveryQueue:
     return SqlDeliveryQueue(database)
+
+
+@pytest.fixture
+def personal(database: Database) -> PersonalData:
+    return SqlPersonalData(database)
 
 
 @pytest.fixture

@@ -266,6 +266,7 @@ async def test_what_crashed_before_it_was_told_is_told_by_another(cluster: Clust
     from hub.store.directory import SqlDirectory  # noqa: PLC0415 - only here
     from hub.store.engine import open_database  # noqa: PLC0415 - only here
     from hub.store.inbox import SqlInboxStore  # noqa: PLC0415 - only here
+    from hub.store.personal import SqlPersonalData  # noqa: PLC0415 - only here
     from hub.store.revocations import SqlRevocations  # noqa: PLC0415 - only here
     from hub.store.tickets import SqlTicketStore  # noqa: PLC0415 - only here
 
@@ -277,6 +278,7 @@ async def test_what_crashed_before_it_was_told_is_told_by_another(cluster: Clust
         mute = Hub(
             inbox=SqlInboxStore(database),
             directory=SqlDirectory(database),
+            personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
             bus=MemoryBus(),  # nobody else hears it
             presence=MemoryPresence(),

@@ -12,8 +12,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from hub.core.model import InboxKey
 from hub.store.collapse import queued_for, replaceable
 from hub.store.engine import Database, open_database
+from hub.store.erasure import nobodys
+from hub.store.export import held_by
 from hub.store.release import together
 from hub.store.withdrawal import queued_of_notification
 from tests.support.clock import START
@@ -65,7 +68,7 @@ async def test_everything_is_found_by_an_index(filled: Database) -> None:
 
 async def _plans(database: Database, or_by: set[str]) -> None:
     of = {"tenant": "default", "notification": str(NOTIFICATION)}
-    either = {"deliveries_pending_user_ix", "deliveries_user_step_uq"}  # both name the user and the notification
+    either = {"deliveries_pending_user_ix", "deliveries_user_ix", "deliveries_user_step_uq"}  # user and notification
     for generic in (False, True):
         await _by(
             database,
@@ -76,6 +79,14 @@ async def _plans(database: Database, or_by: set[str]) -> None:
         )
         releases = {"timers_due_ix", "timers_pk", "inbox_items_notification_ix"}
         await _by(database, together("default", START + 20, 9), {}, releases, generic=generic)
+        for after in (None, NOTIFICATION):
+            held = held_by(InboxKey("default", "user-1"), after, 100)
+            mine = {"inbox_items_pk", "inbox_items_notification_ix"} if or_by else {"inbox_items_pk"}
+            await _by(database, held, {}, mine | {"deliveries_user_ix"}, generic=generic)
+        async with database.reader() as connection:
+            deleting = nobodys(connection, "default", [NOTIFICATION] * 5)
+        by_notification = {"inbox_items_notification_ix", "deliveries_user_step_uq", "deliveries_address_step_uq"}
+        await _by(database, deleting, {}, by_notification | {"notifications_pk"}, generic=generic)
         for count in (1, 300):
             names = [f"user-{number}" for number in range(count)]
             async with database.reader() as connection:

@@ -22,6 +22,7 @@ from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.failures import CommitUnknown
 from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import START, ManualClock
@@ -52,6 +53,7 @@ def hub_of(database: Database, store: SqlInboxStore, bus: MemoryBus, clock: Manu
     return Hub(
         inbox=store,
         directory=SqlDirectory(database),
+        personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
         bus=bus,
         presence=MemoryPresence(),

@@ -144,6 +144,8 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
     ("GET", "/v1/poll"): lambda aim: [
         Call(f"/v1/poll?cursor={aim.cursor}&connection={aim.connection}&timeout=0&state=away", user=200)
     ],
+    ("GET", "/v1/users/{user}/export"): lambda aim: [Call(f"/v1/users/{aim.user}/export", publisher=200)],
+    ("DELETE", "/v1/users/{user}"): lambda aim: [Call(f"/v1/users/{aim.user}", publisher=204)],
     ("GET", "/metrics"): lambda _: [Call("/metrics")],  # of all tenants together
     ("POST", "/v1/users/{user}/disconnect"): lambda aim: [
         Call(f"/v1/users/{aim.user}/disconnect", publisher=202),

@@ -29,6 +29,7 @@ from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.directory import SqlDirectory
 from hub.store.engine import open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
@@ -88,6 +89,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
     hub = Hub(
         inbox=SqlInboxStore(database),
         directory=SqlDirectory(database),
+        personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
         bus=MemoryBus(),
         presence=FixedPresence(),

@@ -48,6 +48,7 @@ from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
 from hub.store.tables import deliveries, metadata
 from hub.store.tickets import SqlTicketStore
@@ -142,6 +143,7 @@ class FallbackMachine(RuleBasedStateMachine):
         self.hub = Hub(
             inbox=SqlInboxStore(self.database),
             directory=SqlDirectory(self.database),
+            personal=SqlPersonalData(self.database),
             tickets=SqlTicketStore(self.database),
             bus=MemoryBus(),
             presence=presence,

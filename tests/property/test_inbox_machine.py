@@ -36,6 +36,7 @@ from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
 from hub.store.tables import metadata
 from hub.store.tickets import SqlTicketStore
@@ -105,6 +106,7 @@ class InboxMachine(RuleBasedStateMachine):
             hub = Hub(
                 inbox=SqlInboxStore(self.database),
                 directory=SqlDirectory(self.database),
+                personal=SqlPersonalData(self.database),
                 tickets=SqlTicketStore(self.database),
                 bus=bus,
                 presence=presence,

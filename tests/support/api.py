@@ -25,6 +25,7 @@ from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
@@ -74,6 +75,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
     hub = Hub(
         inbox=SqlInboxStore(database),
         directory=SqlDirectory(database),
+        personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
         bus=bus,
         presence=MemoryPresence(born=0),

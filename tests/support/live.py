@@ -33,6 +33,7 @@ from hub.service import Hub
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
@@ -106,6 +107,7 @@ class Node:
         self.hub = Hub(
             inbox=SqlInboxStore(database),
             directory=SqlDirectory(database),
+            personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
             bus=bus,
             presence=presence,

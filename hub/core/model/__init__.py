@@ -15,6 +15,7 @@ from hub.core.model.inbox import (
     SharedWakeup,
     Wakeup,
 )
+from hub.core.model.personal import Person, PersonalNotification
 from hub.core.model.publishing import Address, Content, IdempotencyRecord, NewDelivery, Publication, Step
 from hub.core.model.terms import (
     Attention,
@@ -53,6 +54,8 @@ __all__ = [
     "Marked",
     "NewDelivery",
     "NotificationState",
+    "Person",
+    "PersonalNotification",
     "Priority",
     "Publication",
     "Published",

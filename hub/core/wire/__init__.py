@@ -34,6 +34,15 @@ from hub.core.wire.frames import (
 from hub.core.wire.inbox import CountOut, InboxOut, ItemPatchIn, MarkIn, MarkOut, PollOut, PresenceIn, TicketOut
 from hub.core.wire.items import Counts, Item, PriorityName
 from hub.core.wire.node import HealthOut, Problem, ReadyOut
+from hub.core.wire.personal import (
+    ExportedAttempt,
+    ExportedContact,
+    ExportedDelivery,
+    ExportedInbox,
+    ExportedItem,
+    ExportedNotification,
+    ExportOut,
+)
 from hub.core.wire.publishing import (
     AddressIn,
     AttemptOut,
@@ -89,6 +98,13 @@ __all__ = [
     "DisconnectOut",
     "ErrorFrame",
     "EventIn",
+    "ExportOut",
+    "ExportedAttempt",
+    "ExportedContact",
+    "ExportedDelivery",
+    "ExportedInbox",
+    "ExportedItem",
+    "ExportedNotification",
     "HealthOut",
     "InboxOut",
     "Item",

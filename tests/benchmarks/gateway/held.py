@@ -19,6 +19,7 @@ from hub.service import Hub
 from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
 from hub.store.tickets import SqlTicketStore
 from tests.benchmarks.gateway.bellwire import API_KEY, JWT_SECRET, Services
 from tests.benchmarks.gateway.streams import EVERYBODY, mark
@@ -95,6 +96,7 @@ async def held_publisher(on: Services) -> AsyncIterator[HeldPublisher]:
         hub = Hub(
             inbox=SqlInboxStore(parts.database),
             directory=SqlDirectory(parts.database),
+            personal=SqlPersonalData(parts.database),
             tickets=SqlTicketStore(parts.database),
             bus=held,
             presence=parts.presence,

@@ -1,4 +1,4 @@
-"""Recalled notifications, and collapse keys."""
+"""Recalled notifications, collapse keys, and what is held about a user."""
 
 from __future__ import annotations
 
@@ -27,9 +27,17 @@ def upgrade() -> None:
         postgresql_where=REPLACEABLE,
         sqlite_where=REPLACEABLE,
     )
+    op.create_index(
+        "deliveries_user_ix",
+        "deliveries",
+        ["tenant", "user_id", "notification_id"],
+        postgresql_where=sa.text("user_id IS NOT NULL"),
+        sqlite_where=sa.text("user_id IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("deliveries_user_ix", "deliveries")
     op.drop_index("inbox_items_collapse_ix", "inbox_items")
     op.drop_column("inbox_items", "collapse_key")
     op.drop_column("notifications", "recalled_at")
