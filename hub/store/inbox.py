@@ -44,7 +44,7 @@ T = TypeVar("T")
 _MOST_ROWS = 2_000
 """Rows that publications may share a transaction with; what is larger by itself has one of its own."""
 _MOST_PUBLICATIONS = 500
-_MOST_MARKED = 500
+_MOST_MARKED = 100
 """Marks that share a transaction, and items that they may be about; publishing waits for no more than that."""
 
 _LOOKS = 5
@@ -59,7 +59,9 @@ class SqlInboxStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        committer = Committer(database.start, writers=1)
+        # SQLite has one writer. On PostgreSQL the two lanes go side by side; to give each more than one transaction at
+        # a time would only have them wait for each other's heads.
+        committer = Committer(database.start, writers=1 if database.dialect == "sqlite" else 2)
         self._publishing = committer.lane(
             self._publish, attrgetter("rows"), most_weight=_MOST_ROWS, most_works=_MOST_PUBLICATIONS
         )
