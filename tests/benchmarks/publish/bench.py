@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import statistics
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 import msgspec
 
 from tests.benchmarks.gateway.bellwire import Services, fresh, name_of
 from tests.benchmarks.gateway.cpu import Meter
-from tests.benchmarks.gateway.http import Poster, poster
+from tests.benchmarks.gateway.swarm import without_collections
+from tests.benchmarks.publish.load import Callers
 from tests.benchmarks.publish.servers import HEADERS, Server
 
 BLOCKS = 3
@@ -79,9 +79,9 @@ def requests(dice: random.Random, *, keyed: bool = False) -> Iterator[dict[str, 
         yield body | ({"idempotency_key": f"{dice.random()}-{number}"} if keyed else {})
 
 
-def bodies(seed: int) -> Iterator[bytes]:
-    """Encode such requests, each for a call of its own."""
-    return map(msgspec.json.encode, requests(random.Random(seed)))
+def bodies() -> Iterator[bytes]:
+    """Encode such requests, each for a call of its own; some thousands that go round."""
+    return cycle([msgspec.json.encode(body) for body in islice(requests(random.Random(7)), 5_000)])
 
 
 async def measure(
@@ -89,28 +89,19 @@ async def measure(
 ) -> Rate:
     """Let callers post one after the other, each as soon as it has its answer; `each`: publishes in one call."""
     rates, cpu, took = [], [], list[float]()
-    meter = Meter(server.pid)
-    async with AsyncExitStack() as stack:
-        posters = [await stack.enter_async_context(poster(server.port, path, HEADERS)) for _ in range(callers)]
-        await _block(posters, next_body, bench.seconds / 2, [])  # to warm up
-        for _ in range(BLOCKS):
-            meter.start()
-            took_now: list[float] = []
-            await _block(posters, next_body, bench.seconds, took_now)
-            spent = meter.read()
-            rates.append(len(took_now) * each / spent.wall)
-            cpu.append(spent.cpu / (len(took_now) * each) * 1e6)
-            took += took_now
+    meter, load = Meter(server.pid), Callers(server.port, path, HEADERS, next_body)
+    await load.open(callers)
+    try:
+        with without_collections():
+            await load.run(bench.seconds / 2)  # to warm up
+            for _ in range(BLOCKS):
+                meter.start()
+                calls = await load.run(bench.seconds)
+                spent = meter.read()
+                rates.append(len(calls) * each / spent.wall)
+                cpu.append(spent.cpu / (len(calls) * each) * 1e6)
+                took += calls
+    finally:
+        load.close()
     percentiles = statistics.quantiles(took, n=100, method="inclusive")
     return Rate(statistics.median(rates), statistics.median(cpu), percentiles[49] * 1e3, percentiles[98] * 1e3)
-
-
-async def _block(posters: list[Poster], next_body: Callable[[], bytes], seconds: float, took: list[float]) -> None:
-    end = time.perf_counter() + seconds
-
-    async def call(caller: Poster) -> None:
-        while (sent := time.perf_counter()) < end:
-            await caller.post(next_body())
-            took.append(time.perf_counter() - sent)
-
-    await asyncio.gather(*map(call, posters))

@@ -47,7 +47,7 @@ async def _rate(bench: Bench, name: str, *, grouped: bool = True, redis: bool = 
             url = await stack.enter_async_context(database)
             redis_url = bench.services.redis_url if redis else None
             server = stack.enter_context(servers.bellwire(bench.folder, url, redis_url, grouped=grouped))
-        return await measure(bench, server, PATH, callers, bodies(7).__next__)
+        return await measure(bench, server, PATH, callers, bodies().__next__)
 
 
 def _figures(system: str, rate: Rate) -> list[Figure]:
