@@ -12,6 +12,7 @@ import structlog
 
 from hub.core.errors import StoreUnavailable
 from hub.core.retry import Random, RetryPolicy
+from hub.ports import Clock
 
 Wait = Callable[[asyncio.Event, int], Awaitable[None]]
 """Waits until the event is set, but at most so many milliseconds."""
@@ -93,6 +94,39 @@ class Loop:
         if not self._stopping:
             self._wake.clear()
         return OUTAGE.jitter(self._failures, self._random)
+
+
+class DueLoop(Loop):
+    """A loop over what falls due: it can be told of something that is due before its next look."""
+
+    def __init__(
+        self,
+        name: str,
+        round_: Callable[[], Awaitable[int]],
+        clock: Clock,
+        *,
+        at_most: int,
+        wait: Wait = wait_for,
+        random: Random = random.random,
+    ) -> None:
+        """`at_most`: milliseconds; no round asks for a longer pause."""
+        super().__init__(name, self._look, wait=wait, random=random)
+        self._due_round = round_
+        self._clock = clock
+        self._at_most = at_most
+        self._looks_at = 0
+
+    def told(self, due_at: int) -> None:
+        """Look now, if that is due before the next look anyway."""
+        if due_at < self._looks_at:
+            self.nudge()
+
+    async def _look(self) -> int:
+        # The round may miss what is stored meanwhile; what is due after a whole pause the next round finds anyway.
+        self._looks_at = self._clock.now() + self._at_most
+        pause = await self._due_round()
+        self._looks_at = self._clock.now() + pause
+        return pause
 
 
 def origin(error: BaseException) -> str:

@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 import structlog
 
 from fallback.dispatch import Dispatcher
+from fallback.expander import CHUNK, Expander
+from fallback.expander import IDLE as REST
 from fallback.lanes import IDLE, LEASE, LanePool
-from fallback.loops import Loop, Wait, wait_for
+from fallback.loops import DueLoop, Loop, Wait, wait_for
 from fallback.providers.base import Surroundings
 from fallback.providers.smtp import sender
 from fallback.registry import ProviderRegistry
@@ -20,10 +22,10 @@ from fallback.rescuer import Rescuer
 from fallback.scheduler import TICK, Scheduler
 from fallback.settler import Settler
 from hub.core.mailbox import DevMailbox
-from hub.core.model import InboxKey
+from hub.core.model import InboxKey, TopicKey
 from hub.core.retry import Random
-from hub.core.wire import LiveChange
-from hub.ports import DeliveryQueue, Presence, Settlement
+from hub.core.wire import LiveChange, SharedChange
+from hub.ports import DeliveryQueue, Expansions, Presence, Settlement
 from hub.service import Hub
 from hub.settings import Settings
 
@@ -34,7 +36,9 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Sends what is due, rescues what crashed workers held, applies timers. Any number of processes may run one.
+    """Sends what is due, expands shared plans, rescues what crashed workers held, applies timers.
+
+    Any number of processes may run one.
 
     It is a `BusListener`: the process that runs it passes the bus's `on_due` on. `run` runs it for good; `run_once`
     does one round of deliveries, for tests.
@@ -45,17 +49,21 @@ class Worker:
         *,
         hub: Hub,
         queue: DeliveryQueue,
+        expansions: Expansions,
         presence: Presence,
         providers: ProviderRegistry,
         renderer: Renderer,
         concurrency: int = 8,
         lease: int = LEASE,
+        chunk: int = CHUNK,
         wait: Wait = wait_for,
         random: Random = random.random,
     ) -> None:
-        """`concurrency`: deliveries of one lane at once; `lease`: milliseconds. `wait` and `random` are for tests."""
+        """`concurrency`: deliveries of one lane at once; `lease`: milliseconds; `chunk`: members expanded at once.
+
+        `wait` and `random` are for tests.
+        """
         clock = hub.clock
-        self._clock = clock
         self._providers = providers
         self._stopping = asyncio.Event()
         self._settler = Settler(queue, clock, wait=wait, random=random)
@@ -65,24 +73,25 @@ class Worker:
         self._pool = LanePool(
             queue, dispatcher, self._settler, clock, more=self.nudge, concurrency=concurrency, lease=lease
         )
+        self._expander = Expander(
+            expansions, clock, channels=frozenset(providers.names()), made=self.nudge, chunk=chunk
+        )
         rescuer = Rescuer(queue, clock, rescued=self.nudge)
-        self._scheduler = scheduler = Scheduler(hub.upkeep, clock)
-        self._deliveries = Loop("deliveries", self._fill, wait=wait, random=random)
-        self._timers = Loop("timers", self._apply_timers, wait=wait, random=random)
+        scheduler = Scheduler(hub.upkeep, clock)
+        self._deliveries = DueLoop("deliveries", self._pool.fill, clock, at_most=IDLE, wait=wait, random=random)
+        self._expansions = DueLoop("expansions", self._expander.round, clock, at_most=REST, wait=wait, random=random)
+        self._timers = DueLoop("timers", scheduler.timers, clock, at_most=TICK, wait=wait, random=random)
         self._leases = Loop("leases", self._pool.renew, wait=wait, random=random)
         self._others = [
             Loop("rescuer", rescuer.round, wait=wait, random=random),
             Loop("leftovers", scheduler.leftovers, wait=wait, random=random),
             Loop("housekeeping", scheduler.housekeeping, wait=wait, random=random),
         ]
-        self._deliveries_at = 0
-        self._timers_at = 0
-        """When they look next, if nobody wakes them."""
 
     async def run(self) -> None:
         """Run until `stop`; then let sends under way end, settle them, and close the providers."""
         log.info("worker_started", **{c.value: name for c, name in self._providers.names().items()})
-        claiming = [self._deliveries, self._timers, *self._others]
+        claiming = [self._deliveries, self._expansions, self._timers, *self._others]
         try:
             async with asyncio.TaskGroup() as group:
                 filling, *_ = [group.create_task(loop.run()) for loop in [*claiming, self._leases]]
@@ -109,7 +118,8 @@ class Worker:
             await task
 
     async def run_once(self) -> list[Settlement]:
-        """Claim what is due now, see it through, and return what was settled."""
+        """Expand and claim what is due now, see it through, and return what was settled."""
+        await self._expander.round()
         await self._pool.fill()
         return await self._pool.drain()
 
@@ -122,35 +132,35 @@ class Worker:
         self._deliveries.nudge()
 
     def on_due(self, due_at: int) -> None:
-        """Look for due deliveries and timers now, where `due_at` comes before the next look anyway."""
-        if due_at < self._deliveries_at:
-            self._deliveries.nudge()
-        if due_at < self._timers_at:
-            self._timers.nudge()
+        """Look for what is due now, where `due_at` comes before the next look anyway."""
+        for loop in (self._deliveries, self._expansions, self._timers):
+            loop.told(due_at)
 
     def on_change(self, key: InboxKey, change: LiveChange) -> None:
         """Do nothing: the worker reads inboxes when it claims."""
 
+    def on_shared(self, key: TopicKey, change: SharedChange) -> None:
+        """Do nothing, for the same reason."""
+
     def on_gap(self) -> None:
         """Look now: a lost message may have told of something due."""
+        self._look()
+
+    def _look(self) -> None:
         self._deliveries.nudge()
+        self._expansions.nudge()
         self._timers.nudge()
 
-    async def _fill(self) -> int:
-        # The round may miss what is stored meanwhile; what is due after a whole pause the next round finds anyway.
-        self._deliveries_at = self._clock.now() + IDLE
-        pause = await self._pool.fill()
-        self._deliveries_at = self._clock.now() + pause
-        return pause
 
-    async def _apply_timers(self) -> int:
-        self._timers_at = self._clock.now() + TICK
-        pause = await self._scheduler.timers()
-        self._timers_at = self._clock.now() + pause
-        return pause
-
-
-def build_worker(hub: Hub, queue: DeliveryQueue, settings: Settings, mailbox: DevMailbox, presence: Presence) -> Worker:
+def build_worker(
+    hub: Hub,
+    queue: DeliveryQueue,
+    expansions: Expansions,
+    settings: Settings,
+    *,
+    mailbox: DevMailbox,
+    presence: Presence,
+) -> Worker:
     """Make a worker as the settings say.
 
     Raises:
@@ -163,6 +173,7 @@ def build_worker(hub: Hub, queue: DeliveryQueue, settings: Settings, mailbox: De
     return Worker(
         hub=hub,
         queue=queue,
+        expansions=expansions,
         presence=presence,
         providers=providers,
         renderer=renderer,

@@ -20,8 +20,8 @@ from hub.api.problems import exception_handlers
 from hub.api.routes import api_routes
 from hub.core.errors import ConfigurationError, StoreUnavailable
 from hub.core.mailbox import DevMailbox
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
+from hub.core.model import InboxKey, TopicKey
+from hub.core.wire import LiveChange, SharedChange
 from hub.credentials import load_credentials
 from hub.gateway.gateway import Gateway
 from hub.gateway.limits import Limits
@@ -36,10 +36,12 @@ from hub.store.clock import DatabaseClock
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
+from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import migrate, schema_is_current
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 
 log = structlog.get_logger(__name__)
@@ -56,6 +58,7 @@ class Parts:
     database: Database
     hub: Hub
     queue: SqlDeliveryQueue
+    expansions: SqlExpansions
     bus: Bus
     presence: Presence
     revoked: RevokedTokens
@@ -86,6 +89,11 @@ class Listeners:
         """See `BusListener.on_change`."""
         for listener in self._listeners:
             listener.on_change(key, change)
+
+    def on_shared(self, key: TopicKey, change: SharedChange) -> None:
+        """See `BusListener.on_shared`."""
+        for listener in self._listeners:
+            listener.on_shared(key, change)
 
     def on_gap(self) -> None:
         """See `BusListener.on_gap`."""
@@ -124,6 +132,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         revoked = RevokedTokens(SqlRevocations(database), clock)
         hub = Hub(
             inbox=SqlInboxStore(database),
+            log=SqlSharedLog(database),
             directory=SqlDirectory(database),
             personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
@@ -133,7 +142,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             revoked=revoked,
         )
         stack.push_async_callback(_cancelled, asyncio.create_task(clock.keep(), name="clock"))
-        yield Parts(settings, database, hub, SqlDeliveryQueue(database), bus, presence, revoked)
+        queue, expansions = SqlDeliveryQueue(database), SqlExpansions(database)
+        yield Parts(settings, database, hub, queue, expansions, bus, presence, revoked)
 
 
 def _open_bus(settings: Settings, now: int) -> tuple[Bus, Presence]:

@@ -121,7 +121,10 @@ async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[Bus
     """Run the fallback worker for as long as a node is open."""
     from fallback.worker import build_worker
 
-    async with build_worker(parts.hub, parts.queue, parts.settings, mailbox, parts.presence).running() as inside:
+    made = build_worker(
+        parts.hub, parts.queue, parts.expansions, parts.settings, mailbox=mailbox, presence=parts.presence
+    )
+    async with made.running() as inside:
         yield inside
 
 
@@ -136,7 +139,9 @@ async def _worker_alone(settings: Settings) -> None:
             "a worker of its own needs BELLWIRE_REDIS_URL: without it, `bellwire serve` runs the worker inside"
         )
     async with open_parts(settings) as parts:
-        alone = build_worker(parts.hub, parts.queue, settings, DevMailbox(), parts.presence)
+        alone = build_worker(
+            parts.hub, parts.queue, parts.expansions, settings, mailbox=DevMailbox(), presence=parts.presence
+        )
         await parts.bus.start(alone)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

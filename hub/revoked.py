@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from hub.core.errors import StoreUnavailable, Unauthenticated
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange, RevokedBefore
+from hub.core.model import InboxKey, TopicKey
+from hub.core.wire import LiveChange, RevokedBefore, SharedChange
 from hub.ports import EVERYBODY, Authenticator, Bus, Clock, Identity, Revocations
 
 REVOKED_EVENT = "revoked"
@@ -139,6 +139,9 @@ class RevokedTokens:
             self._gap.set()
             return
         self._learn(InboxKey(key.tenant, revoked.user), revoked.issued_before)
+
+    def on_shared(self, key: TopicKey, change: SharedChange) -> None:
+        """Leave that to the gateway."""
 
     def on_gap(self) -> None:
         """Read now what may have been missed."""

@@ -140,7 +140,7 @@ class Demo:
         """Publish to the demo's own users: an open demo must not become a mail relay."""
         body = await read_json(request, PUBLISH, limit=MAX_PUBLISH, declared=True)
         recipients = body.recipients
-        if not isinstance(recipients, wire.AudienceIn) and not all(
+        if isinstance(recipients, wire.AudienceIn) or not all(
             isinstance(recipient, str) and recipient in _USERS for recipient in recipients
         ):
             raise InvalidRequest(f"the demo publishes to {' and '.join(sorted(_USERS))} only", pointer="$.recipients")
@@ -152,7 +152,7 @@ class Demo:
         notification = await self._hub.notifications.status(DEFAULT_TENANT, id_of(request))
         reached = {recipient.user for recipient in notification.recipients}
         reached.update(delivery.recipient for delivery in notification.deliveries)
-        if not reached <= _USERS:
+        if notification.shared is not None or not reached <= _USERS:
             raise NotFound("there is no such notification")
         return json_response(notification)
 

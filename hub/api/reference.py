@@ -9,9 +9,11 @@ from hub.api.operations import LATER, Access, Answer, Operation, Parameter
 from hub.core import wire
 from hub.core.errors import IdempotencyConflict, InvalidRequest, NotBuilt, NotFound
 
-NOTIFICATIONS, USERS, INBOX, LIVE, HEALTH = "Notifications", "Users", "Inbox", "Live", "Health"
+NOTIFICATIONS, TOPICS, USERS = "Notifications", "Topics", "Users"
+INBOX, LIVE, HEALTH = "Inbox", "Live", "Health"
 TAGS: Final[Mapping[str, str]] = {
     NOTIFICATIONS: "What services publish, and what became of it. With the API key.",
+    TOPICS: "Named groups of users, to publish to as one. With the API key.",
     USERS: "How users can be reached, and whether they are here. With the API key.",
     INBOX: "A user's own inbox. With the user's token.",
     LIVE: "Three ways to hear of changes at once; all speak the same frames and resume with the same cursor.",
@@ -21,6 +23,7 @@ TAGS: Final[Mapping[str, str]] = {
 _ID = "0199a7c2-5b1e-7c3a-9d42-3f1c8e6b7a90"
 _CURSOR = "5f3a9c1b2d4e.7.0"
 _USER = Parameter("user", "path", "The user's id, percent-encoded.", example="ada")
+_TOPIC = Parameter("topic", "path", "The topic's name, percent-encoded.", example="release-notes")
 _DEVICE = Parameter("id", "path", "The device's id.", {"type": "string", "format": "uuid"}, _ID)
 _NOTIFICATION = Parameter("id", "path", "The notification's id.", {"type": "string", "format": "uuid"}, _ID)
 _IDEMPOTENCY = Parameter(
@@ -39,6 +42,10 @@ _BATCH_IDEMPOTENCY = Parameter(
     "one, as if it had come alone. Kept for 7 days.",
     {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "orders-of-2027-01-15",
+)
+_MEMBERS = (
+    Parameter("after", "query", "The `next` of the page before."),
+    Parameter("limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
 )
 _FLAG = {"type": "boolean", "default": False}
 _LISTING = (
@@ -105,8 +112,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
                 "It is stored, with its inbox items and its deliveries. `Location` tells where.", wire.PublishOut
             )
         },
-        "Answers once it is committed. Up to 1,000 recipients in 1 MiB. Each step of `fallback` is sent `after` the "
-        "publish, unless the user's item has got as far as `unless` by then.",
+        "Answers once it is committed. Up to 1,000 recipients in 1 MiB, or one shared audience, however many they are: "
+        '`{"topic": "…"}` for whoever is a member of it at that moment, `{"broadcast": true}` for every user there is. '
+        "Each step of `fallback` is sent `after` the publish, unless the user's item has got as far as `unless` by "
+        "then.",
         (_IDEMPOTENCY,),
         wire.PublishIn,
         {
@@ -186,6 +195,56 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "back. Repeating the call changes nothing.",
         parameters=(_NOTIFICATION,),
         refusals=(NotFound,),
+    ),
+    Operation(
+        "PUT",
+        "/v1/topics/{topic}/members",
+        "join_topic",
+        TOPICS,
+        "Make users members",
+        Access.PUBLISHER,
+        {200: Answer("Stored; who was a member already is not counted.", wire.MembersChangedOut)},
+        "Up to 10,000 users in one call; the topic is made by its first use. Members see what is published from then "
+        "on.",
+        (_TOPIC,),
+        wire.MembersIn,
+        {"users": ["ada", "grace"]},
+    ),
+    Operation(
+        "DELETE",
+        "/v1/topics/{topic}/members",
+        "leave_topic",
+        TOPICS,
+        "End memberships",
+        Access.PUBLISHER,
+        {200: Answer("Stored; who was no member is not counted.", wire.MembersChangedOut)},
+        "Up to 10,000 users in one call. What they could see until then they keep.",
+        (_TOPIC,),
+        wire.MembersIn,
+        {"users": ["grace"]},
+    ),
+    Operation(
+        "GET",
+        "/v1/topics/{topic}/members",
+        "list_members",
+        TOPICS,
+        "List a topic's members",
+        Access.PUBLISHER,
+        {200: Answer("A page; none of a topic that nobody has used.", wire.MembersOut)},
+        parameters=(_TOPIC, *_MEMBERS),
+        refusals=(InvalidRequest,),
+    ),
+    Operation(
+        "GET",
+        "/v1/users/{user}/topics",
+        "list_topics_of_user",
+        TOPICS,
+        "List a user's topics",
+        Access.EITHER,
+        {200: Answer("In bytewise order.", wire.TopicsOut)},
+        "Open to the user's own token.",
+        parameters=(_USER,),
+        refusals=(InvalidRequest,),
     ),
     Operation(
         "PUT",

@@ -18,6 +18,7 @@ from hub.api.openapi import Docs
 from hub.api.static import Assets, static_directory
 from hub.api.tickets import Tickets
 from hub.api.tokens import Tokens
+from hub.api.topics import Topics
 from hub.api.users import Users
 from hub.core.mailbox import DevMailbox
 from hub.http.auth import Guard
@@ -52,6 +53,7 @@ def api_routes(
     for resource in (
         Notifications(hub, guard),
         Events(hub, guard),
+        Topics(hub, guard),
         Users(hub, guard),
         Inbox(hub, guard),
         Tickets(hub, guard),

@@ -20,8 +20,8 @@ _CHANNELS = [channel.value for channel in Channel]
 
 _PUBLISH: Final[Json] = {
     "recipients": {
-        "description": f"User ids, up to {MAX_RECIPIENTS:,}; or addresses, with `inbox: false`. "
-        "Shared audiences are not built yet (501)."
+        "description": f"User ids, up to {MAX_RECIPIENTS:,}; or addresses, with `inbox: false`; or a shared audience, "
+        'either `{"topic": "…"}` or `{"broadcast": true}`.'
     },
     "category": {"description": "The kind of notification.", "maxLength": MAX_CATEGORY},
     "title": {"maxLength": MAX_TITLE, "minLength": 1},

@@ -16,8 +16,8 @@ from hub.bus.names import partition_in, probe_channel
 from hub.bus.outage import Outage
 from hub.bus.receiver import Receiver
 from hub.bus.subscriptions import Entry, Subscriptions, Waiter
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
+from hub.core.model import InboxKey, TopicKey
+from hub.core.wire import LiveChange, SharedChange
 
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +65,7 @@ class Callbacks:
     """Whom a link tells."""
 
     on_change: Callable[[InboxKey, LiveChange], None]
+    on_shared: Callable[[TopicKey, SharedChange], None]
     on_gap: Callable[[], None]
     publish: Callable[[Sequence[tuple[int, bytes, bytes]]], Awaitable[bool]]
     """Sends a probe: partition, channel, payload; by the publishing side, as every message goes."""
@@ -157,6 +158,7 @@ class Link:
         receiver = self._receiver = Receiver(
             self.subscriptions,
             on_change=self._callbacks.on_change,
+            on_shared=self._callbacks.on_shared,
             on_reply=self._outage.worked,
             on_trouble=self._on_trouble,
         )

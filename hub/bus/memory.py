@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hub.bus.signs import KEEP_MS, Sign, Signs, present, state_at
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
-from hub.ports import OFFLINE_AFTER, BusListener, PresenceEntry, PresenceState
+from hub.core.model import InboxKey, TopicKey
+from hub.core.wire import LiveChange, SharedChange
+from hub.ports import OFFLINE_AFTER, BusListener, News, PresenceEntry, PresenceState
 
 
 class Switchboard:
@@ -26,18 +26,19 @@ class MemoryBus:
     def __init__(self, switchboard: Switchboard | None = None) -> None:
         self._switchboard = switchboard or Switchboard()
         self._listener: BusListener | None = None
-        self._subscribed: set[InboxKey] = set()
+        self._inboxes: set[InboxKey] = set()
+        self._topics: set[TopicKey] = set()
 
     async def start(self, listener: BusListener) -> None:
         """Begin to listen."""
         self._listener = listener
         self._switchboard.buses.append(self)
 
-    async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
+    async def publish(self, news: Sequence[News]) -> bool:
         """Tell every subscribed listener; always handed over whole."""
         for bus in tuple(self._switchboard.buses):
-            for key, change in changes:
-                bus._hear(key, change)  # noqa: SLF001 - a sibling of the same class
+            for told in news:
+                bus._hear(told)  # noqa: SLF001 - a sibling of the same class
         return True
 
     async def announce_due(self, due_at: int) -> None:
@@ -46,13 +47,21 @@ class MemoryBus:
             if bus._listener is not None:  # noqa: SLF001 - a sibling of the same class
                 bus._listener.on_due(due_at)  # noqa: SLF001 - a sibling of the same class
 
-    async def subscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Hear of these inboxes from now on."""
-        self._subscribed.update(keys)
+    async def subscribe(self, keys: Sequence[InboxKey | TopicKey]) -> None:
+        """Hear of these inboxes and topics from now on."""
+        for key in keys:
+            if isinstance(key, InboxKey):
+                self._inboxes.add(key)
+            else:
+                self._topics.add(key)
 
-    async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Stop hearing of these inboxes."""
-        self._subscribed.difference_update(keys)
+    async def unsubscribe(self, keys: Sequence[InboxKey | TopicKey]) -> None:
+        """Stop hearing of these inboxes and topics."""
+        for key in keys:
+            if isinstance(key, InboxKey):
+                self._inboxes.discard(key)
+            else:
+                self._topics.discard(key)
 
     async def healthy(self) -> bool:
         """Tell that the bus can be reached: it is right here."""
@@ -64,9 +73,14 @@ class MemoryBus:
         if self in self._switchboard.buses:
             self._switchboard.buses.remove(self)
 
-    def _hear(self, key: InboxKey, change: LiveChange) -> None:
-        if self._listener is not None and key in self._subscribed:
-            self._listener.on_change(key, change)
+    def _hear(self, told: News) -> None:
+        if self._listener is None:
+            return
+        match told:
+            case (InboxKey() as inbox, LiveChange() as change) if inbox in self._inboxes:
+                self._listener.on_change(inbox, change)
+            case (TopicKey() as topic, SharedChange() as event) if topic in self._topics:
+                self._listener.on_shared(topic, event)
 
 
 class MemoryPresence:

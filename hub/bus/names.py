@@ -1,7 +1,7 @@
 """What keys and channels are called, and which partition of the users each belongs to.
 
-Users are hashed into `PARTITIONS`; the partition is the name's hash tag, so that in a Redis Cluster everything of one
-partition lies in one slot. Without a cluster the names are the same.
+Users and topics are hashed into `PARTITIONS`; the partition is the name's hash tag, so that in a Redis Cluster
+everything of one partition lies in one slot. Without a cluster the names are the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from binascii import crc_hqx
 from zlib import crc32
 
-from hub.core.model import InboxKey
+from hub.core.model import InboxKey, TopicKey
 
 PARTITIONS = 256
 """Fixed: nodes that counted differently would not hear each other."""
@@ -19,6 +19,7 @@ SLOTS = tuple(crc_hqx(b"p%03d" % partition, 0) % 16384 for partition in range(PA
 
 _TAGGED = tuple(b"bellwire:{p%03d}:" % partition for partition in range(PARTITIONS))
 _INBOX = tuple(tagged + b"inbox:" for tagged in _TAGGED)
+_TOPIC = tuple(tagged + b"topic:" for tagged in _TAGGED)
 _TAG_AT = slice(11, 14)
 
 DUE_PARTITION = 0
@@ -26,11 +27,11 @@ DUE = _TAGGED[DUE_PARTITION] + b"due"
 """The channel that tells workers of something due. It has one partition as its home, as a channel must."""
 
 
-def inbox_channel(key: InboxKey) -> tuple[int, bytes]:
-    """Return the partition and the channel of one inbox."""
-    name = _compound(key)
+def channel_of(key: InboxKey | TopicKey) -> tuple[int, bytes]:
+    """Return the partition and the channel of one inbox or topic."""
+    name = _compound(*key)
     partition = crc32(name) % PARTITIONS
-    return partition, _INBOX[partition] + name
+    return partition, (_INBOX if isinstance(key, InboxKey) else _TOPIC)[partition] + name
 
 
 def probe_channel(partition: int, name: bytes) -> bytes:
@@ -45,7 +46,7 @@ def partition_in(channel: bytes) -> int:
 
 def presence_key(key: InboxKey) -> tuple[int, bytes]:
     """Return the partition of a user, and the name of the hash with their signs of life."""
-    name = _compound(key)
+    name = _compound(*key)
     partition = crc32(name) % PARTITIONS
     return partition, _TAGGED[partition] + b"presence:user:" + name
 
@@ -55,6 +56,6 @@ def presence_marker(partition: int, name: bytes) -> bytes:
     return _TAGGED[partition] + b"presence:" + name
 
 
-def _compound(key: InboxKey) -> bytes:
-    """Join tenant and user into a name that no other pair gives, whatever characters they hold."""
-    return f"{len(key.tenant)}:{key.tenant}{key.user}".encode(errors="surrogatepass")
+def _compound(tenant: str, name: str) -> bytes:
+    """Join a tenant and what is named in it into a name that no other pair gives, whatever characters they hold."""
+    return f"{len(tenant)}:{tenant}{name}".encode(errors="surrogatepass")

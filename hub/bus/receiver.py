@@ -11,12 +11,13 @@ import structlog
 from hiredis import ProtocolError, Reader, ReplyError
 
 from hub.bus.subscriptions import WANTED, Subscriptions
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
+from hub.core.model import InboxKey, TopicKey
+from hub.core.wire import LiveChange, SharedChange
 
 _log = structlog.get_logger(__name__)
 
 _decode = msgspec.msgpack.Decoder(LiveChange).decode
+_decode_shared = msgspec.msgpack.Decoder(SharedChange).decode
 
 _MESSAGES = frozenset((b"message", b"smessage"))
 _CONFIRMATIONS = {b"subscribe": True, b"ssubscribe": True, b"unsubscribe": False, b"sunsubscribe": False}
@@ -33,6 +34,7 @@ class Receiver(asyncio.Protocol):
         subscriptions: Subscriptions,
         *,
         on_change: Callable[[InboxKey, LiveChange], None],
+        on_shared: Callable[[TopicKey, SharedChange], None],
         on_reply: Callable[[], None],
         on_trouble: Callable[[], None],
     ) -> None:
@@ -41,6 +43,7 @@ class Receiver(asyncio.Protocol):
         self._subscriptions = subscriptions
         self._entries = subscriptions.entries
         self._on_change = on_change
+        self._on_shared = on_shared
         self._on_reply = on_reply
         self._on_trouble = on_trouble
         loop = asyncio.get_running_loop()
@@ -69,6 +72,8 @@ class Receiver(asyncio.Protocol):
                 try:
                     if isinstance(target, InboxKey):
                         on_change(target, _decode(payload))
+                    elif isinstance(target, TopicKey):
+                        self._on_shared(target, _decode_shared(payload))
                     else:
                         target(payload)
                 except (ValueError, msgspec.DecodeError):

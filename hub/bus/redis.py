@@ -8,13 +8,12 @@ import msgspec
 
 from hub.bus.address import read_url
 from hub.bus.link import Callbacks, Watchfulness
-from hub.bus.names import DUE, DUE_PARTITION, inbox_channel
+from hub.bus.names import DUE, DUE_PARTITION, channel_of
 from hub.bus.publisher import Publisher
 from hub.bus.subscriber import Subscriber
 from hub.bus.topology import topology_of
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
-from hub.ports import BusListener
+from hub.core.model import InboxKey, TopicKey
+from hub.ports import BusListener, News
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -22,8 +21,8 @@ _encode = msgspec.msgpack.Encoder().encode
 class RedisBus:
     """Implements `Bus`. All times are seconds, and are parameters so that tests can be quick.
 
-    In a cluster it speaks sharded pub/sub: each message goes to the one server that its user's partition lives on, and
-    a server that is away is missed by its own users only.
+    In a cluster it speaks sharded pub/sub: each message goes to the one server that its user's or topic's partition
+    lives on, and a server that is away is missed by its own users and topics only.
     """
 
     def __init__(
@@ -39,8 +38,8 @@ class RedisBus:
         """Connect to nothing yet.
 
         Every `probe_every` each receiving connection sends itself a message; one that heard nothing, or did not hear
-        that, for `dead_after` is replaced. `linger`: an inbox nobody wants any more is unsubscribed after once to
-        twice as long, unless it is wanted again.
+        that, for `dead_after` is replaced. `linger`: an inbox or topic nobody wants any more is unsubscribed after
+        once to twice as long, unless it is wanted again.
 
         Raises:
             ConfigurationError: the URL is not one of Redis.
@@ -61,7 +60,7 @@ class RedisBus:
         self._subscriber = Subscriber(
             self._address,
             self._topology,
-            Callbacks(listener.on_change, self._on_gap, self._publisher.publish),
+            Callbacks(listener.on_change, listener.on_shared, self._on_gap, self._publisher.publish),
             self._watch,
             linger=self._linger,
             on_moved=self._publisher.rearrange,
@@ -69,23 +68,23 @@ class RedisBus:
         await self._subscriber.start(self._confirm_within)
         await self._subscriber.subscribe([(DUE_PARTITION, DUE, self._on_due)], self._confirm_within)
 
-    async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
+    async def publish(self, news: Sequence[News]) -> bool:
         """Tell every subscribed process; False if Redis did not take everything."""
-        return await self._publisher.publish([(*inbox_channel(key), _encode(change)) for key, change in changes])
+        return await self._publisher.publish([(*channel_of(key), _encode(change)) for key, change in news])
 
     async def announce_due(self, due_at: int) -> None:
         """Tell every worker that something is due at `due_at`."""
         await self._publisher.publish([(DUE_PARTITION, DUE, b"%d" % due_at)])
 
-    async def subscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Return once changes of all these inboxes will be heard, or after a short wait while Redis is away."""
+    async def subscribe(self, keys: Sequence[InboxKey | TopicKey]) -> None:
+        """Return once news of all these inboxes and topics will be heard, or after a short wait while Redis is away."""
         if self._subscriber is not None:
-            await self._subscriber.subscribe([(*inbox_channel(key), key) for key in keys], self._confirm_within)
+            await self._subscriber.subscribe([(*channel_of(key), key) for key in keys], self._confirm_within)
 
-    async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Stop hearing of these inboxes, at once; the server is told in its own time."""
+    async def unsubscribe(self, keys: Sequence[InboxKey | TopicKey]) -> None:
+        """Stop hearing of these inboxes and topics, at once; the server is told in its own time."""
         if self._subscriber is not None:
-            self._subscriber.unsubscribe(map(inbox_channel, keys))
+            self._subscriber.unsubscribe(map(channel_of, keys))
 
     async def healthy(self) -> bool:
         """Tell whether Redis answers now, and (once started) whether it is being listened to.

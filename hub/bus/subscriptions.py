@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 
 from hub.bus.names import partition_in
-from hub.core.model import InboxKey
+from hub.core.model import InboxKey, TopicKey
 
 CHUNK = 500
 """Channels per command: a command blocks the server for as long as it takes."""
@@ -18,8 +18,8 @@ WINDOW = 32
 
 WANTED, LIVE, ASKED, UNHEARD = 1, 2, 4, 8
 
-Target = InboxKey | Callable[[bytes], None]
-"""Whose messages a channel carries, or what handles them."""
+Target = InboxKey | TopicKey | Callable[[bytes], None]
+"""What a channel's messages are about, or what handles them."""
 
 
 class Entry:

@@ -1,7 +1,7 @@
 """The cursor: an opaque string that a client hands back to resume where it was.
 
-It names an inbox's incarnation (epoch), the inbox version that the client holds, and its position in the
-tenant's shared log (always 0 until shared audiences are built). Clients must not look inside.
+It names an inbox's incarnation (epoch), the inbox version that the client holds, and the position in the tenant's
+shared log up to which it has everything of its topics. Clients must not look inside.
 """
 
 from __future__ import annotations

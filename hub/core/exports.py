@@ -57,6 +57,7 @@ def export_view(user: str, person: Person, now: int) -> wire.ExportOut:
             created_at=rfc3339(person.inbox_created_at or 0),
         ),
         tokens_refused_before=rfc3339_or_none(person.tokens_refused_before),
+        topics=[wire.ExportedMembership(topic, member) for topic, member in person.topics],
         notifications=[],
     )
 

@@ -94,12 +94,12 @@ def live_change(change: InboxChange) -> wire.LiveChange:
         )
     if frame is not None and len(frame) > MAX_INLINE:
         frame = None
-    return wire.LiveChange(epoch=head.epoch, version=head.version, event=event, frame=frame)
+    return wire.LiveChange(head.epoch, head.version, event, frame, head.position)
 
 
 def outgoing(change: wire.LiveChange) -> Outgoing:
     """Make the frame of a live change ready for a connection; the change must carry its frame."""
-    return Outgoing(change.event, change.frame or b"", str(Cursor(change.epoch, change.version)))
+    return Outgoing(change.event, change.frame or b"", str(Cursor(change.epoch, change.version, change.position)))
 
 
 def catch_up(changes: Changes) -> list[Outgoing]:
@@ -108,7 +108,9 @@ def catch_up(changes: Changes) -> list[Outgoing]:
     A frame per item; tombstones become one `change` that removes them.
     """
     frames = [
-        Outgoing("item", encode(wire.ItemFrame(item=item_view(item))), None) for item in changes.items if _shown(item)
+        Outgoing("item", encode(wire.ItemFrame(item=item_view(item, changes.head.version))), None)
+        for item in changes.items
+        if _shown(item)
     ]
     gone = [str(item.content.id) for item in changes.items if not _shown(item)]
     if gone:

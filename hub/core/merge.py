@@ -1,7 +1,9 @@
-"""Putting one inbox's live changes into version order, for one connection.
+"""Putting one inbox's live changes into version order, for one connection, and noting when its topics have news.
 
 The driver subscribes first, then reads a snapshot, and pushes what it hears meanwhile. Every change comes out at
-most once, in version order, without a gap; where a gap stays open a read of the database closes it.
+most once, in version order, without a gap; where a gap stays open a read of the database closes it. Of the shared log
+nothing comes out: the position only ever comes from reads, so a connection holds all of its topics up to there. A
+change made at another position has the counts and the cursor of that one, and is read instead.
 """
 
 from __future__ import annotations
@@ -25,11 +27,23 @@ class Merge:
     A read must start after `begin_read`, so that it sees everything that was pushed before.
     """
 
-    __slots__ = ("_told", "deadline", "epoch", "reading", "version", "waiting", "wants_read")
+    __slots__ = (
+        "_known",
+        "_log",
+        "_told",
+        "deadline",
+        "epoch",
+        "position",
+        "reading",
+        "version",
+        "waiting",
+        "wants_read",
+    )
 
     def __init__(self) -> None:
         self.epoch = ""
         self.version = -1
+        self.position = 0
         self.reading = True
         """A read is under way; there is never more than one."""
         self.wants_read = False
@@ -40,11 +54,15 @@ class Merge:
         """Changes by version that came before those in front of them; None if there are none."""
         self._told: LiveChange | None = None
         """While reading: the newest change that we know of but could not hold."""
+        self._known = 0
+        """Events of the user's topics up to here are held, or seen by the read that follows."""
+        self._log = 0
+        """While reading: the last event later than those."""
 
     @property
     def cursor(self) -> Cursor:
         """Where the connection is."""
-        return Cursor(self.epoch, self.version)
+        return Cursor(self.epoch, self.version, self.position)
 
     def push(self, change: LiveChange, now: int) -> Sequence[LiveChange]:
         """Take a change that was heard; returns what can be forwarded now, in order."""
@@ -60,13 +78,23 @@ class Merge:
             self.wants_read = True
             return ()
         if change.version == self.version + 1:
-            self.version = change.version
-            return (change, *self._following(now)) if self.waiting else (change,)
+            self._hold(change)
+            return self._following(now)
         if self._hold(change) > HELD_LIMIT:
             self.wants_read = True
         elif self.deadline is None:
             self.deadline = now + HOLD_MS
         return ()
+
+    def hear_of(self, position: int) -> None:
+        """Take in that a topic of the user's has got to a position of the log."""
+        if position <= self._known:
+            return
+        if self.reading:
+            self._log = max(self._log, position)
+        else:
+            self._known = position
+            self.wants_read = True
 
     def expire(self) -> None:
         """Give up waiting for what is missing."""
@@ -84,8 +112,10 @@ class Merge:
         """Take the head that was read; returns the changes after it that can be forwarded now, in order."""
         told, self._told = self._told, None
         self.reading = False
+        self._known = head.position if self.epoch != head.epoch else max(self._known, head.position)
         self.epoch = head.epoch
         self.version = head.version
+        self.position = head.position
         held, self.waiting = self.waiting or {}, None
         for change in held.values():
             if change.epoch != head.epoch:
@@ -94,6 +124,8 @@ class Merge:
                 self._hold(change)
         if told is not None and (told.epoch != head.epoch or told.version > head.version):
             self.wants_read = True
+        log, self._log = self._log, 0
+        self.hear_of(log)
         return self._following(now)
 
     def _hold_while_reading(self, change: LiveChange) -> None:
@@ -107,6 +139,9 @@ class Merge:
         ready: list[LiveChange] = []
         waiting = {} if self.waiting is None else self.waiting
         while (change := waiting.pop(self.version + 1, None)) is not None:
+            if change.position != self.position:
+                self.wants_read = True
+                break
             self.version = change.version
             ready.append(change)
         self.waiting = waiting or None

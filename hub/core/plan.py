@@ -84,6 +84,12 @@ def endpoints(delivery: Delivery, contact: Contact | None, devices: Sequence[Dev
     return ()
 
 
+def channels_of(*, email: bool, phone: bool, devices: bool) -> frozenset[Channel]:
+    """List the channels for which `endpoints` finds something, for a user who has these."""
+    has = {Channel.EMAIL: email, Channel.SMS: phone, Channel.PUSH: devices}
+    return frozenset(channel for channel, there in has.items() if there)
+
+
 def decide(
     delivery: Delivery,
     content: Content,

@@ -13,6 +13,7 @@ from hub.core import wire
 from hub.core.errors import InvalidRequest, NotBuilt
 from hub.core.ids import uuid7
 from hub.core.model import (
+    BROADCAST,
     Address,
     Channel,
     Content,
@@ -33,6 +34,7 @@ from hub.core.text import (
     check_id,
     check_phone,
     check_text,
+    check_topic,
     encode_object,
 )
 from hub.core.views import parse_rfc3339, rfc3339
@@ -65,8 +67,15 @@ _NO_RUNG: dict[str | None, Rung] = {
 
 
 class _Recipients(NamedTuple):
-    users: tuple[str, ...]
-    addresses: tuple[Address, ...]
+    users: tuple[str, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    audience: str | None = None
+    """A shared one instead: a topic, or `BROADCAST`."""
+
+    @property
+    def number(self) -> int | None:
+        """How many there are; None if nobody counts them."""
+        return None if self.audience is not None else len(self.users) + len(self.addresses)
 
 
 class IdempotencyKey(NamedTuple):
@@ -114,7 +123,7 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, key: IdempotencyK
 
     Raises:
         InvalidRequest: a value is out of its bounds, or nothing would be sent to anybody.
-        NotBuilt: it asks for a topic, a broadcast or a template.
+        NotBuilt: it asks for a template, or for a collapse key of a shared audience.
 
     """
     _refuse_unbuilt(request)
@@ -125,6 +134,10 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, key: IdempotencyK
         *_user_deliveries(recipients.users, content),
         *_address_deliveries(recipients.addresses, content, explicit=request.fallback is not None),
     )
+    if recipients.audience is not None and not content.inbox:
+        raise InvalidRequest(
+            "a shared audience has no addresses: leave `inbox` out, or name up to 1,000 users", pointer="$.inbox"
+        )
     if not content.inbox and not deliveries:
         raise InvalidRequest(
             "nothing would be sent: with `inbox: false`, users need a `fallback` plan", pointer="$.inbox"
@@ -132,7 +145,7 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, key: IdempotencyK
     response = msgspec.json.encode(
         wire.PublishOut(
             id=str(content.id),
-            recipients=len(recipients.users) + len(recipients.addresses),
+            recipients=recipients.number,
             deliveries=len(deliveries),
         )
     )
@@ -142,23 +155,20 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, key: IdempotencyK
         deliveries=deliveries,
         idempotency=() if key is None else (_idempotency(request, key, response),),
         response=response,
+        audience=recipients.audience,
     )
 
 
 def _refuse_unbuilt(request: wire.PublishIn) -> None:
-    if isinstance(request.recipients, wire.AudienceIn):
-        topic, broadcast = request.recipients.topic, request.recipients.broadcast
-        if isinstance(topic, str) == (broadcast is True):
-            raise InvalidRequest('give exactly one of {"topic": …} and {"broadcast": true}', pointer="$.recipients")
-        raise NotBuilt(
-            "topics and broadcasts are not built yet; name up to 1,000 users instead", pointer="$.recipients"
-        )
     if request.template is not None:
         raise NotBuilt("templates are not built yet; send `title` and `body`", pointer="$.template")
+    if request.collapse_key is not None and isinstance(request.recipients, wire.AudienceIn):
+        raise NotBuilt("collapse keys of shared audiences are not built yet; leave it out", pointer="$.collapse_key")
 
 
 def _recipients(request: wire.PublishIn) -> _Recipients:
-    assert not isinstance(request.recipients, wire.AudienceIn)  # noqa: S101 - refused before; tells the type checker
+    if isinstance(request.recipients, wire.AudienceIn):
+        return _Recipients(audience=_audience(request.recipients))
     count = len(request.recipients)
     if count == 0:
         raise InvalidRequest("name at least one recipient", pointer="$.recipients")
@@ -177,6 +187,14 @@ def _recipients(request: wire.PublishIn) -> _Recipients:
     if addresses and request.inbox:
         raise InvalidRequest("addresses have no inbox: say `inbox: false`, or name users", pointer="$.inbox")
     return _Recipients(tuple(users), tuple(addresses))
+
+
+def _audience(audience: wire.AudienceIn) -> str:
+    if isinstance(audience.topic, str) == (audience.broadcast is True):
+        raise InvalidRequest(
+            'give a list of users, or exactly one of {"topic": …} and {"broadcast": true}', pointer="$.recipients"
+        )
+    return check_topic(audience.topic, "$.recipients.topic") if isinstance(audience.topic, str) else BROADCAST
 
 
 def _address(address: wire.AddressIn, pointer: str) -> Address:

@@ -206,7 +206,7 @@ class Session:
         """Handle that the database cannot be read: the client comes back later with the cursor it has."""
         self.fail("unavailable", "the inbox cannot be read now; try again", CloseCode.INTERNAL)
 
-    def step(self, epoch: str, before: int, version: int) -> bool:
+    def step(self, epoch: str, before: int, version: int, position: int) -> bool:
         """Take changes from `before` to `version` if they are simply the next: True means write their frames now.
 
         The usual case, without effects: `live` does the same in five times the time. False: nothing was done; call
@@ -215,6 +215,7 @@ class Session:
         merge = self._merge
         if (
             merge.version != before
+            or merge.position != position
             or merge.reading
             or merge.waiting
             or merge.epoch != epoch
@@ -231,6 +232,12 @@ class Session:
         for ready in self._merge.push(change, now):
             self._emit(Send(outgoing(ready)))
         self._read_if_wanted()
+
+    def log_moved(self, position: int) -> None:
+        """Take in that a topic of the user's has got to a position of the shared log; known ones change nothing."""
+        if self.state is not State.CLOSED:
+            self._merge.hear_of(position)
+            self._read_if_wanted()
 
     def mark_refused(self, ref: str | int | None, code: str, message: str) -> None:
         """Tell the client that a mark was not applied; the connection stays."""

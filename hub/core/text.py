@@ -50,6 +50,11 @@ def check_id(value: str, pointer: str) -> str:
     return value
 
 
+def check_topic(value: str, pointer: str) -> str:
+    """Return `value` if it can name a topic: the same as for a user's id."""
+    return check_id(value, pointer)
+
+
 def check_category(value: str, pointer: str = "$.category") -> str:
     """Return `value` if it names a category, such as `order.shipped`."""
     if len(value) > MAX_CATEGORY or _CATEGORY.fullmatch(value) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
@@ -14,7 +14,21 @@ from msgspec import Raw
 
 from hub.core import wire
 from hub.core.errors import InvalidRequest
-from hub.core.model import Attempt, Counts, Delivery, Device, Item, ItemState, NotificationState, Priority, Rung
+from hub.core.model import (
+    BROADCAST,
+    Attempt,
+    Counts,
+    Delivery,
+    Device,
+    Expansion,
+    Item,
+    ItemState,
+    NotificationState,
+    Priority,
+    Rung,
+    SharedState,
+    Step,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NULL = Raw(b"null")
@@ -92,12 +106,16 @@ def raw_json(encoded: bytes | None) -> Raw:
     return _NULL if encoded is None else Raw(encoded)
 
 
-def item_view(item: Item) -> wire.Item:
-    """Show an inbox item to its user."""
+def item_view(item: Item, as_of: int = 0) -> wire.Item:
+    """Show an inbox item to its user; `as_of` is the inbox version of the snapshot that it was read in.
+
+    A shared item that the user has not touched has no version of its own, and a bulk change moves none. So a version
+    is shown at which its state is what it is: of two states of one item, the one with the higher version is newer.
+    """
     content = item.content
     return wire.Item(
         id=str(content.id),
-        version=item.version,
+        version=max(item.version, as_of) if item.position else item.version,
         category=content.category,
         title=content.title,
         body=content.body,
@@ -182,6 +200,24 @@ def delivery_view(delivery: Delivery, attempts: list[wire.AttemptOut]) -> wire.D
     )
 
 
+def expansion_view(expansion: Expansion, plan: Sequence[Step]) -> wire.ExpansionOut:
+    """Show how far one step for a shared audience has got."""
+    step = plan[expansion.step]
+    return wire.ExpansionOut(
+        step=expansion.step,
+        channel=expansion.channel.value,
+        unless=rung_name(step.unless),
+        when=step.when.value,
+        state=expansion.state.value,
+        due_at=rfc3339(expansion.due_at),
+        members=expansion.members,
+        deliveries=expansion.deliveries,
+        reached=expansion.reached,
+        unreachable=expansion.unreachable,
+        reason=expansion.reason,
+    )
+
+
 def device_view(device: Device) -> wire.DeviceOut:
     """Show a push endpoint; the token is a secret, so only its end is shown."""
     return wire.DeviceOut(
@@ -211,11 +247,23 @@ def notification_view(state: NotificationState) -> wire.NotificationOut:
         deliver_at=rfc3339_or_none(content.deliver_at),
         expires_at=rfc3339_or_none(content.expires_at),
         recalled_at=rfc3339_or_none(state.recalled_at),
+        shared=None if state.shared is None else shared_view(state.shared),
         recipients=[recipient_view(user, item) for user, item in state.items],
         deliveries=[
             delivery_view(delivery, [attempt_view(attempt) for attempt in attempts])
             for delivery, attempts in state.deliveries
         ],
+        expansions=[expansion_view(expansion, content.plan) for expansion in state.expansions],
+    )
+
+
+def shared_view(state: SharedState) -> wire.SharedOut:
+    """Show the publisher what became of a notification for a shared audience."""
+    appeared: Literal["pending", "live"] = "pending" if state.position is None else "live"
+    return wire.SharedOut(
+        topic=None if state.topic == BROADCAST else state.topic,
+        state="gone" if state.gone else appeared,
+        appeared_at=rfc3339_or_none(state.appeared_at),
     )
 
 

@@ -117,7 +117,7 @@ class Connection:
 
     def hear(self, news: News) -> bool:
         """Take news if they are simply the next (see `Session.step`); else False: call `live` for each change."""
-        if not self.session.step(news.epoch, news.before, news.version):
+        if not self.session.step(news.epoch, news.before, news.version, news.position):
             return False
         for out in news.outs:
             self.send(out)
@@ -126,6 +126,11 @@ class Connection:
     def live(self, change: LiveChange) -> None:
         """See `Session.live`."""
         self.session.live(change, self._host.monotonic())
+        self._perform()
+
+    def log_moved(self, position: int) -> None:
+        """See `Session.log_moved`."""
+        self.session.log_moved(position)
         self._perform()
 
     def resumed(self, changes: Changes) -> None:

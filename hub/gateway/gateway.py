@@ -18,9 +18,9 @@ from hub.core.effects import Mark
 from hub.core.errors import DataError, Forbidden, RequestError, StoreUnavailable, Unavailable
 from hub.core.frames import CloseCode
 from hub.core.ids import connection_id
-from hub.core.model import Attention, InboxKey
+from hub.core.model import Attention, InboxKey, TopicKey
 from hub.core.session import Session
-from hub.core.wire import LiveChange, PresenceIn
+from hub.core.wire import LiveChange, PresenceIn, SharedChange
 from hub.gateway.admission import Admission
 from hub.gateway.attendance import REFRESH_INTERVAL, Attendance
 from hub.gateway.connection import Connection
@@ -37,6 +37,7 @@ from hub.gateway.reconciler import Reconciler
 from hub.gateway.registry import Registry
 from hub.gateway.revoking import Revoking
 from hub.gateway.tasks import Tasks
+from hub.gateway.topics import Topics
 from hub.http.auth import Guard
 from hub.http.origins import Origins
 from hub.ports import Authenticator, Bus, Identity, Presence
@@ -76,8 +77,11 @@ class Gateway:
         self._attendance = Attendance(presence, hub.clock, presence_interval)
         self.metrics = GatewayMetrics(connections=lambda: self.connections, users=lambda: len(self._registry))
         self._revoking = Revoking(self._registry, hub.revoked, self._tasks)
-        self._reads = Reads(hub, self._registry, self._tasks, self.metrics)
-        self._reconciler = Reconciler(hub, self._registry, self.on_change, self.limits, self.metrics)
+        self._topics = Topics(hub, self._registry, bus, self._tasks, self._has_room)
+        self._reads = Reads(hub, self._registry, self._topics, self._tasks, self.metrics)
+        self._reconciler = Reconciler(
+            hub, self._registry, self._topics, on_change=self.on_change, limits=self.limits, metrics=self.metrics
+        )
         self._admission = Admission(self.limits.admission_rate, self.limits.admission_burst)
         self._lane: Lane | None = None
         self._connections: set[Connection] = set()
@@ -224,9 +228,11 @@ class Gateway:
         self._no_stranger(connection)
         self._attendance.leave(connection, fade=fade)
         key = connection.session.key
-        if key is not None and self._registry.remove(key, connection) and not self._unsubscribing:
-            self._unsubscribing = True
-            self._tasks.spawn(self._unsubscribe(), "unsubscribe")
+        if key is not None and self._registry.remove(key, connection):
+            self._topics.forget(key)
+            if not self._unsubscribing:
+                self._unsubscribing = True
+                self._tasks.spawn(self._unsubscribe(), "unsubscribe")
         connection.lost()
         if not self._connections:
             self._empty.set()
@@ -235,6 +241,10 @@ class Gateway:
         """Hear no more of who has left: with the loop's next round, once for all who left in this one."""
         self._unsubscribing = False
         await self._registry.unsubscribe()
+        await self._topics.unsubscribe()
+
+    async def _has_room(self) -> None:
+        await self._reads.has_room()
 
     async def mark(self, connection: Connection, mark: Mark) -> None:
         """Apply what a client wants marked; it is applied whole even if the caller is cancelled meanwhile."""
@@ -300,6 +310,10 @@ class Gateway:
             self._revoking.disconnect(key)
             return
         self.metrics.delivered += self._registry.tell(key, change)
+
+    def on_shared(self, key: TopicKey, change: SharedChange) -> None:
+        """Have the topic's members here read what they miss."""
+        self._topics.heard(key, change.position)
 
     def on_gap(self) -> None:
         """Compare everybody with the database soon."""

@@ -36,7 +36,7 @@ class LaneWebSocket(LaneConnection):
 
     def hear(self, news: News) -> bool:
         """See `Connection.hear`."""
-        if not self.session.step(news.epoch, news.before, news.version):
+        if not self.session.step(news.epoch, news.before, news.version, news.position):
             return False
         if self._pending is None and not self._paused and self.transport is not None:
             self.transport.write(news.websocket())  # nothing waits before it, and it is joined already

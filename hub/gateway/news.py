@@ -13,13 +13,15 @@ from hub.gateway.rfc6455 import text_frame
 class News:
     """Changes that follow each other without a gap, in order, each with its frame.
 
-    Whoever is at version `before` is at `version` once it has the bytes. Nothing is encoded before somebody asks.
+    Whoever is at version `before`, and at `position` in the shared log, is at `version` once it has the bytes. Nothing
+    is encoded before somebody asks.
     """
 
-    __slots__ = ("_changes", "_event_stream", "_websocket", "before", "epoch", "version")
+    __slots__ = ("_changes", "_event_stream", "_websocket", "before", "epoch", "position", "version")
 
     def __init__(self, changes: Sequence[LiveChange]) -> None:
         self.epoch = changes[0].epoch
+        self.position = changes[0].position
         self.before = changes[0].version - 1
         self.version = changes[-1].version
         self._changes = changes
@@ -54,6 +56,9 @@ def in_step(changes: Sequence[LiveChange]) -> bool:
     if len(changes) == 1:
         return first.frame is not None
     return all(
-        change.frame is not None and change.epoch == first.epoch and change.version == first.version + number
+        change.frame is not None
+        and change.epoch == first.epoch
+        and change.version == first.version + number
+        and change.position == first.position
         for number, change in enumerate(changes)
     )

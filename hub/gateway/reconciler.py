@@ -15,6 +15,7 @@ from hub.core.wire import LiveChange
 from hub.gateway.limits import Limits
 from hub.gateway.metrics import GatewayMetrics
 from hub.gateway.registry import Registry
+from hub.gateway.topics import Topics
 from hub.service import Hub
 
 RETRY = 1.0
@@ -30,6 +31,8 @@ class Reconciler:
         self,
         hub: Hub,
         registry: Registry,
+        topics: Topics,
+        *,
         on_change: Callable[[InboxKey, LiveChange], None],
         limits: Limits,
         metrics: GatewayMetrics,
@@ -37,6 +40,7 @@ class Reconciler:
         """`on_change` is told of every user's version; whoever lags reads what they missed."""
         self._hub = hub
         self._registry = registry
+        self._topics = topics
         self._on_change = on_change
         self._limits = limits
         self._metrics = metrics
@@ -47,7 +51,7 @@ class Reconciler:
         self._gap.set()
 
     async def reconcile(self) -> None:
-        """Compare all connected users with the database.
+        """Compare all connected users, and then their topics, with the database.
 
         Raises:
             StoreUnavailable: some have not been compared.
@@ -58,6 +62,11 @@ class Reconciler:
             versions = await self._hub.inbox.versions(keys[start : start + self._limits.reconcile_batch])
             for key, cursor in versions.items():
                 self._on_change(key, LiveChange(cursor.epoch, cursor.version, "change"))
+        topics = self._topics.keys()
+        for start in range(0, len(topics), self._limits.reconcile_batch):
+            positions = await self._hub.topics.positions(topics[start : start + self._limits.reconcile_batch])
+            for topic, position in positions.items():
+                self._topics.heard(topic, position)
         self._metrics.reconciles += 1
 
     async def run(self) -> None:

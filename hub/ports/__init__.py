@@ -6,12 +6,14 @@ database is out of reach after retries (`BusUnavailable` does not exist: the bus
 """
 
 from hub.ports.access import EVERYBODY, Authenticator, Identity, Revocation, Revocations, TicketStore
-from hub.ports.bus import Bus, BusListener
+from hub.ports.bus import Bus, BusListener, News
 from hub.ports.clock import Clock
+from hub.ports.expansions import Expanded, ExpansionKey, Expansions
 from hub.ports.inbox import InboxStore
 from hub.ports.personal import PersonalData
 from hub.ports.presence import OFFLINE_AFTER, PRESENCE_TTL, Presence, PresenceEntry, PresenceState
 from hub.ports.queue import Claim, DeliveryQueue, Lane, Settlement
+from hub.ports.shared import SharedLog
 from hub.ports.users import Directory
 
 __all__ = [
@@ -25,9 +27,13 @@ __all__ = [
     "Clock",
     "DeliveryQueue",
     "Directory",
+    "Expanded",
+    "ExpansionKey",
+    "Expansions",
     "Identity",
     "InboxStore",
     "Lane",
+    "News",
     "PersonalData",
     "Presence",
     "PresenceEntry",
@@ -35,5 +41,6 @@ __all__ = [
     "Revocation",
     "Revocations",
     "Settlement",
+    "SharedLog",
     "TicketStore",
 ]

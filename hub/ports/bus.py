@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
+from hub.core.model import InboxKey, TopicKey
+from hub.core.wire import LiveChange, SharedChange
+
+News = tuple[InboxKey, LiveChange] | tuple[TopicKey, SharedChange]
+"""What is told over the bus: of one inbox to the nodes of its user, of one topic to the nodes of its members."""
 
 
 class BusListener(Protocol):
@@ -16,8 +19,12 @@ class BusListener(Protocol):
         """Handle a change of an inbox this process subscribed to."""
         ...
 
+    def on_shared(self, key: TopicKey, change: SharedChange) -> None:
+        """Handle an event of a topic this process subscribed to."""
+        ...
+
     def on_gap(self) -> None:
-        """Handle that messages may have been lost (a reconnect): compare every subscribed user with the database."""
+        """Handle that messages may have been lost (a reconnect): compare all that is subscribed with the database."""
         ...
 
     def on_due(self, due_at: int) -> None:
@@ -32,10 +39,10 @@ class Bus(Protocol):
         """Begin to listen. Called once, before anything else."""
         ...
 
-    async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
+    async def publish(self, news: Sequence[News]) -> bool:
         """Tell every subscribed process; False if it could not be handed over whole (the wake-up row stays).
 
-        Changes of one inbox are heard in the order of the calls; those of different inboxes in any.
+        News of one inbox or topic are heard in the order of the calls; those of different ones in any.
         """
         ...
 
@@ -43,18 +50,18 @@ class Bus(Protocol):
         """Tell every worker that something is due at `due_at`."""
         ...
 
-    async def subscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Return once changes of all these inboxes will be heard (their subscriptions are confirmed). Idempotent.
+    async def subscribe(self, keys: Sequence[InboxKey | TopicKey]) -> None:
+        """Return once news of all these inboxes and topics will be heard (they are confirmed). Idempotent.
 
         While the bus is out of reach it returns after a short wait; `on_gap` follows when it is back.
         """
         ...
 
-    async def unsubscribe(self, keys: Sequence[InboxKey]) -> None:
-        """Stop hearing of these inboxes, at once. Idempotent.
+    async def unsubscribe(self, keys: Sequence[InboxKey | TopicKey]) -> None:
+        """Stop hearing of these inboxes and topics, at once. Idempotent.
 
         Like a subscription it takes effect in the call itself, before anything is awaited: of two calls for one
-        inbox the later one wins, also while the earlier one still waits.
+        key the later one wins, also while the earlier one still waits.
         """
         ...
 

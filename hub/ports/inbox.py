@@ -10,7 +10,6 @@ from hub.core.cursor import Cursor
 from hub.core.model import (
     Changes,
     Head,
-    InboxChange,
     InboxKey,
     InboxPage,
     InboxQuery,
@@ -21,13 +20,16 @@ from hub.core.model import (
     Publication,
     Published,
     Selection,
-    SharedWakeup,
+    Untold,
     Wakeup,
 )
 
 
 class InboxStore(Protocol):
-    """Inboxes as versioned state. Each method is one transaction or one snapshot."""
+    """Inboxes as versioned state. Each method is one transaction or one snapshot.
+
+    An inbox is the user's own items merged with those of the shared log that were published to their topics.
+    """
 
     async def publish(self, publication: Publication, now: int) -> Published:
         """Store a publication whole: content, items, heads, deliveries, idempotency record, wake-up row.
@@ -36,6 +38,9 @@ class InboxStore(Protocol):
         With `expires_at` an EXPIRE timer is stored. With a `collapse_key`, the user's LIVE unread items with the same
         key become GONE when this one appears (now or at its release), with the version before its own, and what is
         queued for them is cancelled. Under a known idempotency key nothing is written and the first answer is returned.
+
+        For a shared audience it is one event of the tenant's log (appended at `deliver_at` if that is in the future)
+        and the topic, however many there are; no head moves.
 
         Raises:
             IdempotencyConflict: the key is known with another body hash.
@@ -63,7 +68,8 @@ class InboxStore(Protocol):
         In the same transaction: counts, wake-up row, and queued deliveries whose `unless` rung is reached become
         `cancelled`. `until` is for SNOOZE (replaces an earlier snooze and its timer). Unknown ids are ignored.
         DELIVERED is stored only where the content tracks it and never takes a version. For `all`, `through`
-        limits to items whose `since` is at most its version; with an unknown epoch it selects nothing.
+        limits to items whose `since` is at most its version, and to shared ones up to its position; with an unknown
+        epoch it selects nothing.
         """
         ...
 
@@ -86,9 +92,10 @@ class InboxStore(Protocol):
     async def catch_up(self, wanted: Sequence[tuple[InboxKey, Cursor | None]], limit: int) -> Sequence[Changes]:
         """Read what clients with these cursors missed: one answer for each wish, in order, all of one snapshot.
 
-        An answer has the head and the items stamped later than the cursor (GONE ones too), by `(version, id)`;
-        without a cursor the head alone. The same inbox may be wished for more than once. A user never heard of
-        gets a row first, which fixes the epoch. Meant for up to 500 wishes; those that are up to date are cheap.
+        An answer has the head and the items stamped later than the cursor (GONE ones too), by `(version, id)`, then
+        the shared ones that appeared, changed or went since; without a cursor the head alone. The same inbox may be
+        wished for more than once. A user never heard of gets a row first, which fixes the epoch. Meant for up to 500
+        wishes; those that are up to date are cheap.
 
         `resync` is set for another epoch, a cursor ahead of the head, one below the floor, or more than `limit`
         changed items. An adapter may also say `too_many_changes` to those who missed most, where all wishes
@@ -96,9 +103,7 @@ class InboxStore(Protocol):
         """
         ...
 
-    async def recall(
-        self, tenant: str, notification: UUID, now: int
-    ) -> Sequence[tuple[InboxChange, SharedWakeup | None]] | None:
+    async def recall(self, tenant: str, notification: UUID, now: int) -> Sequence[Untold] | None:
         """Take a notification back: its items become GONE, whether they have appeared or not; its timers are dropped.
 
         In the same transaction its queued deliveries become `cancelled`; one that a worker holds is not sent unless
@@ -107,7 +112,7 @@ class InboxStore(Protocol):
         """
         ...
 
-    async def apply_timers(self, now: int, limit: int) -> Sequence[tuple[InboxChange, SharedWakeup | None]]:
+    async def apply_timers(self, now: int, limit: int) -> Sequence[Untold]:
         """Apply up to `limit` due rows: release, expire, unsnooze. Returns what to tell, each with its wake-up.
 
         Expiry also turns the notification's queued deliveries `expired`. Safe to run in any number of processes.

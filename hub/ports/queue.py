@@ -15,6 +15,8 @@ class Lane(NamedTuple):
 
     channel: Channel
     priority: Priority
+    shared: bool = False
+    """Deliveries of shared audiences have lanes of their own: however many there are, no direct one waits for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from hub.service.hub import Hub
 from hub.service.inbox import Acknowledged, Inbox
 from hub.service.notifications import Notifications, PublishOutcome
 from hub.service.privacy import Privacy
+from hub.service.topics import Topics
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
 
@@ -21,6 +22,7 @@ __all__ = [
     "Notifications",
     "Privacy",
     "PublishOutcome",
+    "Topics",
     "Upkeep",
     "Users",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hub.ports import Bus, Clock, Directory, InboxStore, PersonalData, Presence, TicketStore
+from hub.ports import Bus, Clock, Directory, InboxStore, PersonalData, Presence, SharedLog, TicketStore
 from hub.revoked import RevokedTokens
 from hub.service.access import Access
 from hub.service.inbox import Inbox
 from hub.service.notifications import Notifications
 from hub.service.outbox import Outbox
 from hub.service.privacy import Privacy
+from hub.service.topics import Topics
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
 
@@ -20,6 +21,7 @@ class Hub:
         self,
         *,
         inbox: InboxStore,
+        log: SharedLog,
         directory: Directory,
         personal: PersonalData,
         tickets: TicketStore,
@@ -31,10 +33,11 @@ class Hub:
         outbox = Outbox(inbox, bus)
         self.notifications = Notifications(inbox, outbox, bus, clock)
         self.inbox = Inbox(inbox, outbox, bus, clock)
+        self.topics = Topics(log, outbox, clock)
         self.users = Users(directory, presence, clock)
         self.access = Access(tickets, revoked, bus, clock)
         self.privacy = Privacy(personal, self.access, clock)
-        self.upkeep = Upkeep(inbox, outbox, bus, clock)
+        self.upkeep = Upkeep(inbox, outbox, clock)
         self.clock = clock
         self.revoked = revoked
         self._store = inbox

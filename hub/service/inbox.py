@@ -41,7 +41,7 @@ class Inbox:
         """Read a page of an inbox, with the counts and cursor of the same snapshot."""
         page = await self._store.page(key, query)
         return wire.InboxOut(
-            data=[item_view(item) for item in page.items],
+            data=[item_view(item, page.head.version) for item in page.items],
             has_more=page.has_more,
             next=page_token(page.items[-1]) if page.has_more else None,
             unread_count=page.head.counts.unread,

@@ -135,7 +135,8 @@ class Notifications:
         for each, published in new:
             changes += published.replaced
             changes += (_appeared(each.content, user, head) for user, head in published.heads.items())
-        await self._outbox.tell(changes, [published.wakeup for _, published in new])
+        shared = [published.shared for _, published in new if published.shared is not None]
+        await self._outbox.tell(changes, [published.wakeup for _, published in new], shared)
         due = [at for each, _ in new for at in _due(each)]
         if due:
             await self._bus.announce_due(min(due))
@@ -165,7 +166,7 @@ class Notifications:
         recalled = await self._store.recall(tenant, notification, self._clock.now())
         if recalled is None:
             raise NotFound("there is no such notification")
-        await self._outbox.tell([change for change, _ in recalled], [wakeup for _, wakeup in recalled])
+        await self._outbox.tell_applied(recalled)
 
 
 def _outcome(prepared: Publication, published: Published) -> PublishOutcome:
@@ -177,6 +178,8 @@ def _outcome(prepared: Publication, published: Published) -> PublishOutcome:
 def _due(prepared: Publication) -> Iterator[int]:
     """List the times at which workers have something to do."""
     yield from (delivery.due_at for delivery in prepared.deliveries)
+    if prepared.audience is not None:
+        yield from (prepared.content.appears_at + step.after for step in prepared.content.plan)
     yield from (at for at in (prepared.content.deliver_at, prepared.content.expires_at) if at is not None)
 
 

@@ -7,10 +7,11 @@ from contextlib import suppress
 from uuid import UUID
 
 from hub.core import frames
+from hub.core.cursor import Cursor
 from hub.core.errors import StoreUnavailable
-from hub.core.model import InboxChange, SharedWakeup
-from hub.core.wire import LiveChange
-from hub.ports import Bus, InboxStore
+from hub.core.model import InboxChange, InboxKey, SharedEvent, SharedWakeup, Untold
+from hub.core.wire import LiveChange, SharedChange
+from hub.ports import Bus, InboxStore, News
 
 _SETTLE_BATCH = 200
 
@@ -25,17 +26,38 @@ class Outbox:
         """Wake-up rows that have been told and wait to be deleted together."""
 
     async def tell(
-        self, changes: Sequence[InboxChange], wakeups: Sequence[SharedWakeup | None]
+        self,
+        changes: Sequence[InboxChange],
+        wakeups: Sequence[SharedWakeup | None],
+        shared: Sequence[SharedEvent] = (),
     ) -> Sequence[LiveChange]:
-        """Tell whoever is connected, and return what they were told, in order.
+        """Tell whoever is connected, and return what they were told of their own inboxes, in order.
 
         Fails for neither bus nor store: what could not be told, or was told and not settled, is told later.
         """
         live = [frames.live_change(change) for change in changes]
-        news = [(change.key, said) for change, said in zip(changes, live, strict=True)]
-        if not news or await self._bus.publish(news):
-            await self._settle(wakeups)
+        news: list[News] = [(change.key, said) for change, said in zip(changes, live, strict=True)]
+        await self._publish([*news, *map(_news_of, shared)], wakeups)
         return live
+
+    async def tell_applied(self, applied: Sequence[Untold]) -> None:
+        """Tell what the store did for several inboxes or topics at once; fails for neither bus nor store."""
+        changes = [what for what, _ in applied if isinstance(what, InboxChange)]
+        shared = [what for what, _ in applied if isinstance(what, SharedEvent)]
+        await self.tell(changes, [wakeup for _, wakeup in applied], shared)
+
+    async def hint(
+        self,
+        cursors: Sequence[tuple[InboxKey, Cursor]],
+        wakeups: Sequence[SharedWakeup | None],
+        shared: Sequence[SharedEvent] = (),
+    ) -> bool:
+        """Tell whoever is connected how far inboxes and topics have got, without what changed; False: not all heard.
+
+        As `tell` does, it fails for neither bus nor store.
+        """
+        news: list[News] = [(key, LiveChange(cursor.epoch, cursor.version, "change")) for key, cursor in cursors]
+        return await self._publish([*news, *map(_news_of, shared)], wakeups)
 
     async def settle_told(self) -> None:
         """Delete the rows of what has been told.
@@ -48,6 +70,12 @@ class Outbox:
         if told:
             await self._store.settle_wakeups(told)
 
+    async def _publish(self, news: Sequence[News], wakeups: Sequence[SharedWakeup | None]) -> bool:
+        whole = not news or await self._bus.publish(news)
+        if whole:
+            await self._settle(wakeups)
+        return whole
+
     async def _settle(self, wakeups: Sequence[SharedWakeup | None]) -> None:
         """Remember rows to delete with a later commit: a commit of its own would double the cost of a publish."""
         self._told += [wakeup.id for wakeup in wakeups if wakeup is not None and wakeup.told()]
@@ -55,3 +83,7 @@ class Outbox:
             # What the caller asked for is committed and told; rows that stay are told once more by a sweeper.
             with suppress(StoreUnavailable):
                 await self.settle_told()
+
+
+def _news_of(event: SharedEvent) -> News:
+    return event.key, SharedChange(event.position, event.previous)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hub.core.wire import LiveChange
-from hub.ports import Bus, Clock, InboxStore
+from hub.ports import Clock, InboxStore
 from hub.service.outbox import Outbox
 
 LEFTOVER_AGE = 2_000
@@ -16,17 +15,15 @@ _TIMER_BATCH = 100
 class Upkeep:
     """Timers, what crashes left untold, and forgetting."""
 
-    def __init__(self, store: InboxStore, outbox: Outbox, bus: Bus, clock: Clock) -> None:
+    def __init__(self, store: InboxStore, outbox: Outbox, clock: Clock) -> None:
         self._store = store
         self._outbox = outbox
-        self._bus = bus
         self._clock = clock
 
     async def apply_timers(self) -> int:
         """Release, expire and wake what is due; returns how many changes were made."""
         applied = await self._store.apply_timers(self._clock.now(), _TIMER_BATCH)
-        if applied:
-            await self._outbox.tell([change for change, _ in applied], [wakeup for _, wakeup in applied])
+        await self._outbox.tell_applied(applied)
         return len(applied)
 
     async def next_timer(self) -> int | None:
@@ -41,8 +38,8 @@ class Upkeep:
         if not leftovers:
             return 0
         versions = await self._store.versions(keys)
-        hints = [(key, LiveChange(cursor.epoch, cursor.version, "change")) for key, cursor in versions.items()]
-        if not await self._bus.publish(hints):
+        shared = [event for leftover in leftovers for event in leftover.shared]
+        if not await self._outbox.hint(list(versions.items()), (), shared):
             return 0
         await self._store.settle_wakeups([leftover.id for leftover in leftovers])
         return len(leftovers)

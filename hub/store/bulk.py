@@ -35,12 +35,22 @@ class _Kind(Enum):
     UPDATE = auto()
 
 
+class Derived(NamedTuple):
+    """A column that the database works out for each new row, from another column of it."""
+
+    column: str
+    of: str
+    sql: str
+    """In which `{}` stands for the other column's value."""
+
+
 class _Shape(NamedTuple):
     """All of a write but its rows: what its SQL depends on."""
 
     table: sa.Table
     columns: tuple[str, ...]
     kind: _Kind
+    derived: Derived | None = None
 
     @property
     def key(self) -> list[str]:
@@ -52,7 +62,8 @@ class _Shape(NamedTuple):
 
     @property
     def head(self) -> str:
-        return f"INSERT INTO {self.table.name} ({_quoted(self.columns)})"
+        columns = self.columns if self.derived is None else (*self.columns, self.derived.column)
+        return f"INSERT INTO {self.table.name} ({_quoted(columns)})"
 
     @property
     def tail(self) -> str:
@@ -73,17 +84,17 @@ class Bulk:
         """Insert rows, which all have the same columns."""
         self._add(table, rows, _Kind.INSERT)
 
-    def insert_where_free(self, table: sa.Table, rows: Sequence[Values]) -> None:
+    def insert_where_free(self, table: sa.Table, rows: Sequence[Values], derived: Derived | None = None) -> None:
         """Insert the rows whose key is not taken, in their order; waits for others who are inserting the same key."""
-        self._add(table, rows, _Kind.INSERT_WHERE_FREE)
+        self._add(table, rows, _Kind.INSERT_WHERE_FREE, derived)
 
     def update(self, table: sa.Table, rows: Sequence[Values]) -> None:
         """Find rows by the key, and set the other columns. Lock them first: they are visited in no order."""
         self._add(table, rows, _Kind.UPDATE)
 
-    def _add(self, table: sa.Table, rows: Sequence[Values], kind: _Kind) -> None:
+    def _add(self, table: sa.Table, rows: Sequence[Values], kind: _Kind, derived: Derived | None = None) -> None:
         if rows:
-            self._writes.append((_Shape(table, tuple(rows[0]), kind), rows))
+            self._writes.append((_Shape(table, tuple(rows[0]), kind, derived), rows))
 
     async def write(self) -> int:
         """Make the writes; returns how many rows the last of them wrote."""
@@ -117,7 +128,10 @@ def _for_sqlite(shape: _Shape) -> str:
         changes = ", ".join(f'"{name}" = ?' for name in shape.others)
         found = " AND ".join(f'"{name}" = ?' for name in shape.key)
         return f"UPDATE {shape.table.name} SET {changes} WHERE {found}"
-    return f"{shape.head} VALUES ({', '.join('?' * len(shape.columns))}){shape.tail}"
+    values = [f"?{number}" for number, _ in enumerate(shape.columns, 1)]
+    if shape.derived is not None:
+        values.append(shape.derived.sql.format(values[shape.columns.index(shape.derived.of)]))
+    return f"{shape.head} VALUES ({', '.join(values)}){shape.tail}"
 
 
 @cache
@@ -137,7 +151,9 @@ def _part(shape: _Shape, first: int) -> str:
         f"${number}::{_ARRAYS[type(shape.table.c[name].type)]}" for number, name in enumerate(shape.columns, first)
     )
     if shape.kind is not _Kind.UPDATE:
-        return f"{shape.head} SELECT * FROM unnest({arrays}){shape.tail}"
+        derived = "" if shape.derived is None else ", " + shape.derived.sql.format(f'new."{shape.derived.of}"')
+        new = f"unnest({arrays}) AS new ({_quoted(shape.columns)})"
+        return f"{shape.head} SELECT new.*{derived} FROM {new}{shape.tail}"
     changes = ", ".join(f'"{name}" = new."{name}"' for name in shape.others)
     found = " AND ".join(f'{shape.table.name}."{name}" = new."{name}"' for name in shape.key)
     return (

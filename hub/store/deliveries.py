@@ -7,51 +7,65 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, bindparam, literal_column, select, tuple_, union_all, update
+from sqlalchemy import Text, bindparam, literal_column, select, tuple_, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import Channel, DeliveryState, Priority, Rung
 from hub.ports import Claim, Lane, Settlement
 from hub.store import delivery_claims, delivery_rescue, delivery_settle
-from hub.store.delivery_sql import gone, in_state, queue, rung, same_row, with_item
+from hub.store.delivery_sql import (
+    DIRECT,
+    LANES,
+    SHARED,
+    Standing,
+    in_state,
+    number,
+    of_kind,
+    queue,
+    queued_in,
+    same_row,
+)
 from hub.store.engine import Database
 from hub.store.tables import deliveries
 
 
-def _earliest(channel: Channel, priority: Priority) -> Any:
+def _earliest(lane: Lane) -> Any:
     """Select the earliest queued row of one lane: one probe of the queue's index."""
     first = (
         select(
-            literal_column(f"'{channel.value}'", Text).label("channel"),
-            literal_column(str(int(priority)), Integer).label("priority"),
+            literal_column(f"'{lane.channel.value}'", Text).label("channel"),
+            number(lane.priority).label("priority"),
+            number(lane.shared).label("shared"),
             deliveries.c.due_at,
         )
-        .where(
-            deliveries.c.channel == literal_column(f"'{channel.value}'"),
-            deliveries.c.priority == literal_column(str(int(priority))),
-            in_state(deliveries, DeliveryState.QUEUED),
-        )
+        .where(queued_in(deliveries, lane))
         .order_by(deliveries.c.due_at)
-        .limit(literal_column("1"))
+        .limit(number(1))
         .subquery()
     )
-    return select(first.c.channel, first.c.priority, first.c.due_at)
+    return select(first.c.channel, first.c.priority, first.c.shared, first.c.due_at)
 
 
-next_due = union_all(*(_earliest(channel, priority) for channel in Channel for priority in Priority))
+next_due = union_all(*map(_earliest, LANES))
 """One statement of a probe a lane: its cost does not grow with the queue, as a GROUP BY over it would."""
 
-_rung = (
-    select(rung)
-    .select_from(with_item())
-    .where(
-        queue.c.tenant == bindparam("tenant"),
-        queue.c.id == bindparam("delivery"),
-        queue.c.fence == bindparam("fence"),
-        in_state(queue, DeliveryState.SENDING),
-        ~gone,
+
+def _standing(standing: Standing, *, shared: bool) -> Any:
+    return (
+        select(standing.rung)
+        .select_from(standing.source())
+        .where(
+            queue.c.tenant == bindparam("tenant"),
+            queue.c.id == bindparam("delivery"),
+            queue.c.fence == bindparam("fence"),
+            of_kind(queue, shared=shared),
+            in_state(queue, DeliveryState.SENDING),
+            ~standing.gone,
+        )
     )
-)
+
+
+_rung = union_all(_standing(DIRECT, shared=False), _standing(SHARED, shared=True))
 
 _still_ours = (
     select(queue.c.tenant, queue.c.id)
@@ -123,6 +137,6 @@ class SqlDeliveryQueue:
 
         async def read(connection: AsyncConnection) -> dict[Lane, int]:
             rows = await connection.execute(next_due)
-            return {Lane(Channel(row.channel), Priority(row.priority)): row.due_at for row in rows}
+            return {Lane(Channel(row.channel), Priority(row.priority), bool(row.shared)): row.due_at for row in rows}
 
         return await self._database.read(read)

@@ -4,51 +4,59 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, not_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from hub.core.model import Contact, Content, Delivery, DeliveryState, Device
 from hub.ports import Claim, Lane
-from hub.store.delivery_sql import expired, gone, in_state, queue, reached, same_row, with_item
+from hub.store.delivery_sql import DIRECT, SHARED, Standing, expired, in_state, of_kind, queue, same_row
 from hub.store.rows import contact_of, content_of, delivery_of, device_of
 from hub.store.tables import attempts, deliveries, devices, notifications, users
 
-_due = (
-    select(queue.c.tenant, queue.c.id)
-    .select_from(with_item())
-    .where(
-        queue.c.channel == bindparam("in_channel"),
-        queue.c.priority == bindparam("in_priority"),
-        in_state(queue, DeliveryState.QUEUED),
-        queue.c.due_at <= bindparam("now"),
-        # In here and not around it: rows that may not be sent must not use up the limit, or a lane whose head
-        # is full of them would starve.
-        not_(gone),
-        not_(expired(bindparam("now"))),
-        not_(reached),
-    )
-    .order_by(queue.c.due_at, queue.c.id)
-    .limit(bindparam("limit"))
-    # Rows that another transaction holds are passed over, so a claim never waits. A row that an acknowledgement
-    # cancelled after this statement began is read again once it can be locked, and drops out.
-    .with_for_update(of=queue, skip_locked=True)
-    .cte("due")
-)
 
-claim_due = (
-    update(deliveries)
-    .where(same_row(deliveries, _due))
-    .values(
-        state=DeliveryState.SENDING.value,
-        lease_until=bindparam("leased_until"),
-        fence=deliveries.c.fence + 1,
-        claims=deliveries.c.claims + 1,
+def _claim(standing: Standing, *, shared: bool) -> ReturningUpdate[Any]:
+    """Make the claim of one kind of deliveries: one statement that finds, tests and takes."""
+    due = (
+        select(queue.c.tenant, queue.c.id)
+        .select_from(standing.source())
+        .where(
+            queue.c.channel == bindparam("in_channel"),
+            queue.c.priority == bindparam("in_priority"),
+            of_kind(queue, shared=shared),
+            in_state(queue, DeliveryState.QUEUED),
+            queue.c.due_at <= bindparam("now"),
+            # In here and not around it: rows that may not be sent must not use up the limit, or a lane whose head
+            # is full of them would starve.
+            not_(standing.gone),
+            not_(expired(bindparam("now"))),
+            not_(standing.reached),
+        )
+        .order_by(queue.c.due_at, queue.c.id)
+        .limit(bindparam("limit"))
+        # Rows that another transaction holds are passed over, so a claim never waits. A row that an acknowledgement
+        # cancelled after this statement began is read again once it can be locked, and drops out.
+        .with_for_update(of=queue, skip_locked=True)
+        .cte("due")
     )
-    .returning(deliveries)
-)
-"""The claim: one statement that finds, tests and takes."""
+    return (
+        update(deliveries)
+        .where(same_row(deliveries, due))
+        .values(
+            state=DeliveryState.SENDING.value,
+            lease_until=bindparam("leased_until"),
+            fence=deliveries.c.fence + 1,
+            claims=deliveries.c.claims + 1,
+        )
+        .returning(deliveries)
+    )
+
+
+claim_direct = _claim(DIRECT, shared=False)
+claim_shared = _claim(SHARED, shared=True)
 
 _contents = select(notifications).where(
     tuple_(notifications.c.tenant, notifications.c.id).in_(bindparam("keys", expanding=True))
@@ -68,7 +76,7 @@ _finished = select(attempts.c.tenant, attempts.c.delivery_id, attempts.c.endpoin
 async def claim(connection: AsyncConnection, lane: Lane, now: int, lease: int, limit: int) -> list[Claim]:
     """Claim up to `limit` due deliveries of a lane, the earliest due first, and load what goes with them."""
     rows = await connection.execute(
-        claim_due,
+        claim_shared if lane.shared else claim_direct,
         {
             "in_channel": lane.channel.value,
             "in_priority": int(lane.priority),

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BindParameter, Text, bindparam, case, literal_column, null, or_, select, union_all, update
+from sqlalchemy import (
+    BindParameter,
+    Text,
+    Update,
+    bindparam,
+    case,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import Channel, DeliveryState, Priority, Rung
-from hub.ports import Settlement
+from hub.core.model import DeliveryState, Rung
+from hub.ports import Lane, Settlement
 from hub.store.delivery_settle import settle
-from hub.store.delivery_sql import expired, gone, in_state, queue, reached, rung, same_row, with_item
+from hub.store.delivery_sql import DIRECT, LANES, SHARED, Standing, expired, in_state, queue, queued_in, same_row
 from hub.store.tables import deliveries
 
 _now: BindParameter[int] = bindparam("now")
@@ -43,16 +55,11 @@ _exhausted = (
 )
 
 
-def _head_of_lane(channel: Channel, priority: Priority) -> Any:
+def _head_of(lane: Lane) -> Any:
     """Select the first due rows of one lane, so that a long queue behind them costs nothing."""
     head = (
         select(deliveries.c.tenant, deliveries.c.id)
-        .where(
-            deliveries.c.channel == channel.value,
-            deliveries.c.priority == int(priority),
-            in_state(deliveries, DeliveryState.QUEUED),
-            deliveries.c.due_at <= _now,
-        )
+        .where(queued_in(deliveries, lane), deliveries.c.due_at <= _now)
         .order_by(deliveries.c.due_at, deliveries.c.id)
         .limit(bindparam("limit"))
         .subquery()
@@ -64,41 +71,48 @@ def _word(text: str) -> Any:
     return literal_column(f"'{text}'", Text)
 
 
-_heads = union_all(*(_head_of_lane(channel, priority) for channel in Channel for priority in Priority)).cte("heads")
-_doomed = (
-    select(
-        queue.c.tenant,
-        queue.c.id,
-        case(
-            (reached, _word(DeliveryState.CANCELLED.value)),
-            (expired(_now), _word(DeliveryState.EXPIRED.value)),
-            else_=_word(DeliveryState.CANCELLED.value),
-        ).label("ending"),
-        case(
-            (
-                reached,
-                case(
-                    (rung == int(Rung.READ), _word("Read before it was sent.")),
-                    (rung == int(Rung.SEEN), _word("Seen before it was sent.")),
-                    else_=_word("Arrived in the app before it was sent."),
+def _tidying(standing: Standing, *, shared: bool) -> Update:
+    """Make the tidying of one kind of deliveries."""
+    heads = union_all(*(_head_of(lane) for lane in LANES if lane.shared is shared)).cte("heads")
+    due = expired(_now)
+    doomed = (
+        select(
+            queue.c.tenant,
+            queue.c.id,
+            case(
+                (standing.reached, _word(DeliveryState.CANCELLED.value)),
+                (due, _word(DeliveryState.EXPIRED.value)),
+                else_=_word(DeliveryState.CANCELLED.value),
+            ).label("ending"),
+            case(
+                (
+                    standing.reached,
+                    case(
+                        (standing.rung == int(Rung.READ), _word("Read before it was sent.")),
+                        (standing.rung == int(Rung.SEEN), _word("Seen before it was sent.")),
+                        else_=_word("Arrived in the app before it was sent."),
+                    ),
                 ),
-            ),
-            (expired(_now), _word("The notification expired before this step was sent.")),
-            else_=_word("The notification was withdrawn."),
-        ).label("because"),
+                (due, _word("The notification expired before this step was sent.")),
+                else_=_word("The notification was withdrawn."),
+            ).label("because"),
+        )
+        .select_from(standing.source(queue.join(heads, same_row(queue, heads))))
+        .where(in_state(queue, DeliveryState.QUEUED), or_(standing.reached, standing.gone, due))
+        .order_by(queue.c.tenant, queue.c.id)
+        .limit(bindparam("limit"))
+        .with_for_update(of=queue, skip_locked=True)
+        .cte("doomed")
     )
-    .select_from(with_item(queue.join(_heads, same_row(queue, _heads))))
-    .where(in_state(queue, DeliveryState.QUEUED), or_(reached, gone, expired(_now)))
-    .order_by(queue.c.tenant, queue.c.id)
-    .limit(bindparam("limit"))
-    .with_for_update(of=queue, skip_locked=True)
-    .cte("doomed")
-)
-tidy_due = (
-    update(deliveries)
-    .where(same_row(deliveries, _doomed))
-    .values(state=_doomed.c.ending, reason=_doomed.c.because, finished_at=_now)
-)
+    return (
+        update(deliveries)
+        .where(same_row(deliveries, doomed))
+        .values(state=doomed.c.ending, reason=doomed.c.because, finished_at=_now)
+    )
+
+
+tidy_direct = _tidying(DIRECT, shared=False)
+tidy_shared = _tidying(SHARED, shared=True)
 
 
 async def return_spent(connection: AsyncConnection, now: int, max_claims: int, limit: int) -> int:
@@ -133,4 +147,5 @@ async def tidy(connection: AsyncConnection, now: int, limit: int) -> None:
 
     Looks at the first `limit` due rows of each lane: rows further back hold nobody up.
     """
-    await connection.execute(tidy_due, {"now": now, "limit": limit})
+    for tidying in (tidy_direct, tidy_shared):
+        await connection.execute(tidying, {"now": now, "limit": limit})

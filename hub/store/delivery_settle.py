@@ -7,20 +7,18 @@ deliveries themselves, so that settlements never wait for each other in a circle
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Row, and_, bindparam, case, delete, func, select, union_all, update
+from sqlalchemy import Boolean, Row, bindparam, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import DeliveryState
 from hub.ports import Settlement
-from hub.store.delivery_sql import in_state, keyed
-from hub.store.rows import plan_of
+from hub.store.delivery_sql import keyed
+from hub.store.delivery_turns import Key, next_turns, take_turns
 from hub.store.sql import insert_many
-from hub.store.tables import attempts, deliveries, devices, notifications
-
-_Key = tuple[str, UUID]
+from hub.store.tables import attempts, deliveries, devices
 
 _held = (
     select(
@@ -35,44 +33,6 @@ _held = (
     .order_by(deliveries.c.tenant, deliveries.c.id)
     .with_for_update()
 )
-
-_mine = deliveries.alias("mine")
-_other = deliveries.alias("other")
-
-
-def _steps_of_recipient(column: str) -> Any:
-    """Select every step of the recipients of some deliveries; one query a kind of recipient, so an index fits."""
-    return (
-        select(
-            _mine.c.id.label("settled"),
-            _mine.c.step.label("settled_step"),
-            _other.c.tenant,
-            _other.c.id,
-            _other.c.step,
-            _other.c.state,
-            notifications.c.plan,
-        )
-        .select_from(_mine)
-        .join(
-            _other,
-            and_(
-                _other.c.tenant == _mine.c.tenant,
-                _other.c.notification_id == _mine.c.notification_id,
-                _other.c[column] == _mine.c[column],
-            ),
-        )
-        .join(
-            notifications,
-            and_(
-                notifications.c.tenant == _mine.c.tenant,
-                notifications.c.id == _mine.c.notification_id,
-            ),
-        )
-        .where(keyed(_mine, bindparam("keys", expanding=True)))
-    )
-
-
-recipients_steps = union_all(_steps_of_recipient("user_id"), _steps_of_recipient("address"))
 
 _settle = (
     update(deliveries)
@@ -91,18 +51,6 @@ _settle = (
     )
 )
 
-_pull = (
-    update(deliveries)
-    .where(
-        deliveries.c.tenant == bindparam("in_tenant"),
-        deliveries.c.id == bindparam("pulled"),
-        in_state(deliveries, DeliveryState.QUEUED),
-        deliveries.c.fence == 0,  # never claimed: a retry keeps its time
-        deliveries.c.due_at > bindparam("now"),
-    )
-    .values(due_at=bindparam("now"))
-)
-
 _forget_device = delete(devices).where(devices.c.tenant == bindparam("in_tenant"), devices.c.id == bindparam("device"))
 
 
@@ -113,14 +61,14 @@ async def settle(
 
     `spent`: only those whose lease has ended by `now` (for the rescuer, which settles for a vanished worker).
     """
-    wanted: dict[_Key, Settlement] = {}
+    wanted: dict[Key, Settlement] = {}
     for settlement in settlements:
         _check(settlement)
         wanted.setdefault((settlement.tenant, settlement.delivery), settlement)
     if not wanted:
         return []
-    following = await _following(connection, [key for key, settlement in wanted.items() if settlement.pull_next])
-    pulled = {key for keys in following.values() for key in keys}
+    turns = await next_turns(connection, [key for key, settlement in wanted.items() if settlement.pull_next], now)
+    pulled = {key for turn in turns.values() for key in turn.pulled}
     locked = await connection.execute(_held, {"keys": sorted({*wanted, *pulled})})
     held = {(row.tenant, row.id): row for row in locked}
     ours = {
@@ -131,7 +79,7 @@ async def settle(
     if ours:
         await _write(connection, ours, now)
         await _record_attempts(connection, ours, {key: held[key].attempts + 1 for key in ours})
-        await _pull_forward(connection, (key for own in ours for key in following.get(own, ())), now)
+        await take_turns(connection, [turns[key] for key in ours if key in turns], now)
         await _forget_devices(connection, ours.values())
     return [delivery for _, delivery in ours]
 
@@ -153,47 +101,7 @@ def _is_ours(row: Row[*tuple[Any, ...]], settlement: Settlement, now: int, *, sp
     )
 
 
-class _Step(NamedTuple):
-    """Another step of the same notification for the same recipient."""
-
-    key: _Key
-    after: int
-    """Milliseconds from publish, by the plan: `due_at` moves with retries, this does not."""
-    cancelled: bool
-
-
-async def _following(connection: AsyncConnection, keys: Sequence[_Key]) -> Mapping[_Key, Sequence[_Key]]:
-    """Work out which deliveries each of these would pull forward (read without locks)."""
-    if not keys:
-        return {}
-    own: dict[_Key, int] = {}
-    steps: dict[_Key, list[_Step]] = {}
-    for row in await connection.execute(recipients_steps, {"keys": sorted(keys)}):
-        settled = (row.tenant, row.settled)
-        plan = plan_of(row.plan)
-        if max(row.step, row.settled_step) >= len(plan):
-            continue  # an address without a plan of its own: one delivery at once, and nothing after it
-        own[settled] = plan[row.settled_step].after
-        steps.setdefault(settled, []).append(
-            _Step((row.tenant, row.id), plan[row.step].after, row.state == DeliveryState.CANCELLED.value)
-        )
-    return {settled: _next(own[settled], found) for settled, found in steps.items()}
-
-
-def _next(after: int, steps: Sequence[_Step]) -> list[_Key]:
-    """Pick the steps whose turn comes next: side by side if their `after` is equal.
-
-    Cancelled steps are passed over. A next step that has begun already ends the search (it keeps its time, see
-    `_pull`): if it fails, it pulls its own successor.
-    """
-    later = [step for step in steps if step.after > after and not step.cancelled]
-    if not later:
-        return []
-    turn = min(step.after for step in later)
-    return [step.key for step in later if step.after == turn]
-
-
-async def _write(connection: AsyncConnection, ours: Mapping[_Key, Settlement], now: int) -> None:
+async def _write(connection: AsyncConnection, ours: Mapping[Key, Settlement], now: int) -> None:
     await connection.execute(
         _settle,
         [
@@ -215,7 +123,7 @@ async def _write(connection: AsyncConnection, ours: Mapping[_Key, Settlement], n
 
 
 async def _record_attempts(
-    connection: AsyncConnection, ours: Mapping[_Key, Settlement], numbers: Mapping[_Key, int]
+    connection: AsyncConnection, ours: Mapping[Key, Settlement], numbers: Mapping[Key, int]
 ) -> None:
     """Store attempts. Those of one settlement are one round and share its number, told apart by their endpoints."""
     await insert_many(
@@ -238,12 +146,6 @@ async def _record_attempts(
             for attempt in settlement.attempts
         ],
     )
-
-
-async def _pull_forward(connection: AsyncConnection, keys: Iterable[_Key], now: int) -> None:
-    pulled = [{"in_tenant": tenant, "pulled": delivery, "now": now} for tenant, delivery in sorted(set(keys))]
-    if pulled:
-        await connection.execute(_pull, pulled)
 
 
 async def _forget_devices(connection: AsyncConnection, settlements: Iterable[Settlement]) -> None:

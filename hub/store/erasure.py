@@ -1,6 +1,6 @@
 """Erasing a user, a bounded transaction at a time; whatever breaks off, the next call goes on with what is left.
 
-Locks: notifications, deliveries, the head, (deletes items); timers that nobody holds.
+Locks: notifications, deliveries, the head, (deletes items); timers that nobody holds. In the end memberships, the head.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from hub.store.tables import (
     devices,
     inbox_heads,
     inbox_items,
+    memberships,
     notifications,
+    shared_items,
+    shared_marks,
     tickets,
     timers,
     users,
@@ -40,11 +43,14 @@ async def erase_some(connection: AsyncConnection, key: InboxKey) -> bool:
     if found := await notification_ids(connection, key, None, ERASED_AT_ONCE):
         await _delete_notifications(connection, key, found)
         return True
+    # Whoever joins or leaves has these before the head.
+    left = sa.select(memberships).where(_of(memberships, key)).order_by(memberships.c.topic, memberships.c.joined)
+    await connection.execute(left.with_for_update())
     head = await _lock_head(connection, key)
     # Whoever was publishing had the head before us, and has left something by now; who comes later waits for it.
     if head is not None and await notification_ids(connection, key, None, 1):
         return True
-    return await _delete(connection, key, tickets, inbox_heads)
+    return await _delete(connection, key, tickets, shared_items, shared_marks, memberships, inbox_heads)
 
 
 def _of(table: sa.Table, key: InboxKey) -> sa.ColumnElement[bool]:

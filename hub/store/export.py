@@ -9,7 +9,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import Attempt, Delivery, InboxKey, Item, Person, PersonalNotification
+from hub.core.model import Attempt, Delivery, InboxKey, Item, LogKind, Person, PersonalNotification
+from hub.store.inbox_read import head_row
 from hub.store.rows import (
     ITEM_COLUMNS,
     attempt_of,
@@ -21,8 +22,21 @@ from hub.store.rows import (
     item_of,
     items_with_content,
 )
+from hub.store.shared_read import Place, items_at, positions_of
+from hub.store.shared_sql import has
 from hub.store.sql import among
-from hub.store.tables import attempts, deliveries, devices, inbox_heads, inbox_items, revocations, users
+from hub.store.tables import (
+    attempts,
+    deliveries,
+    devices,
+    inbox_heads,
+    inbox_items,
+    memberships,
+    revocations,
+    shared_items,
+    shared_log,
+    users,
+)
 from hub.store.tables import notifications as contents
 
 _Deliveries = Mapping[UUID, Sequence[tuple[Delivery, Sequence[Attempt]]]]
@@ -36,8 +50,11 @@ async def person(connection: AsyncConnection, key: InboxKey, cluster: str) -> Pe
 
     contact = (await connection.execute(of(users))).first()
     owned = await connection.execute(of(devices).order_by(devices.c.created_at, devices.c.id))
-    head = (await connection.execute(of(inbox_heads))).first()
+    head = await head_row(connection, key)
     revoked = (await connection.execute(of(revocations))).first()
+    spans = await connection.execute(of(memberships).order_by(memberships.c.topic, memberships.c.joined))
+    # Of several intervals the last says whether the user is a member now.
+    topics = {row.topic: row.left_at is None for row in spans}
     return Person(
         contact=None if contact is None else contact_of(contact),
         contact_created_at=None if contact is None else contact.created_at,
@@ -46,6 +63,7 @@ async def person(connection: AsyncConnection, key: InboxKey, cluster: str) -> Pe
         head=None if head is None else head_of(head, cluster),
         inbox_created_at=None if head is None else head.created_at,
         tokens_refused_before=None if revoked is None else revoked.issued_before,
+        topics=tuple(topics.items()),
     )
 
 
@@ -53,7 +71,7 @@ async def notifications(
     connection: AsyncConnection, key: InboxKey, after: UUID | None, limit: int
 ) -> list[PersonalNotification]:
     """Read a page of a user's notifications; none only if there are no more."""
-    while found := await notification_ids(connection, key, after, limit):
+    while found := await _all_ids(connection, key, after, limit):
         if page := await _page(connection, key, found):
             return page
         after = found[-1]  # deliveries whose notification is gone
@@ -61,8 +79,34 @@ async def notifications(
 
 
 async def notification_ids(connection: AsyncConnection, key: InboxKey, after: UUID | None, limit: int) -> list[UUID]:
-    """Read the ids of notifications that a user has an item or a delivery of, in order."""
+    """Read the ids of notifications that a user has an item of their own or a delivery of, in order."""
     return [row.notification_id for row in await connection.execute(held_by(key, after, limit))]
+
+
+async def _all_ids(connection: AsyncConnection, key: InboxKey, after: UUID | None, limit: int) -> list[UUID]:
+    """Read the ids of notifications that concern a user, shared ones too, in order."""
+    own = await notification_ids(connection, key, after, limit)
+    shared = [row.notification_id for row in await connection.execute(_shared_with(key, after, limit))]
+    return sorted({*own, *shared})[:limit]
+
+
+def _shared_with(key: InboxKey, after: UUID | None, limit: int) -> sa.Select[tuple[UUID]]:
+    """Select the ids of shared notifications that are in the user's inbox."""
+    head = inbox_heads.alias("head")
+    here = (
+        sa.select(shared_log.c.notification_id)
+        .select_from(head.join(shared_log, shared_log.c.tenant == head.c.tenant))
+        .where(
+            head.c.tenant == key.tenant,
+            head.c.user_id == key.user,
+            shared_log.c.kind == int(LogKind.ITEM),
+            shared_log.c.gone_at_position.is_(None),
+            sa.text(has("head", "shared_log.position", "shared_log.topic")),
+        )
+    )
+    if after is not None:
+        here = here.where(shared_log.c.notification_id > after)
+    return here.order_by(shared_log.c.notification_id).limit(limit)
 
 
 def held_by(key: InboxKey, after: UUID | None, limit: int) -> sa.Select[tuple[UUID]]:
@@ -81,7 +125,7 @@ def held_by(key: InboxKey, after: UUID | None, limit: int) -> sa.Select[tuple[UU
 async def _page(connection: AsyncConnection, key: InboxKey, found: Sequence[UUID]) -> list[PersonalNotification]:
     here = sa.and_(contents.c.tenant == key.tenant, among(connection, contents.c.id, found))
     rows = await connection.execute(sa.select(contents).where(here).order_by(contents.c.id))
-    items = await _items(connection, key, found)
+    items = {**await _items(connection, key, found), **await _shared_items(connection, key, found)}
     sent = await _deliveries(connection, key, found)
     return [
         PersonalNotification(
@@ -109,6 +153,18 @@ async def _items(
         )
     )
     return {row.id: (item_of(row), row.delivered_at) for row in rows}
+
+
+async def _shared_items(
+    connection: AsyncConnection, key: InboxKey, of: Sequence[UUID]
+) -> Mapping[UUID, tuple[Item, int | None]]:
+    """Read what the user has of shared notifications, in the same way."""
+    positions = await positions_of(connection, key, of)
+    mine = sa.and_(shared_items.c.tenant == key.tenant, shared_items.c.user_id == key.user)
+    arrived = await connection.execute(sa.select(shared_items).where(mine, shared_items.c.position.in_(positions)))
+    delivered_at = {row.notification_id: row.delivered_at for row in arrived}
+    items = await items_at(connection, [Place(0, key, position) for position in positions])
+    return {item.content.id: (item, delivered_at.get(item.content.id)) for _, item in items}
 
 
 async def _deliveries(connection: AsyncConnection, key: InboxKey, of: Sequence[UUID]) -> _Deliveries:

@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.cursor import epoch_of
 from hub.core.ids import uuid7
 from hub.core.model import Counts, Head, InboxKey, SharedWakeup
-from hub.store.bulk import Bulk
+from hub.store.bulk import Bulk, Derived
 from hub.store.failures import Conflict
 from hub.store.keyed import KeyedQuery
 from hub.store.rows import Row, Values, head_of
+from hub.store.shared_heads import NO_LOG, due, log_views, settle
+from hub.store.shared_sql import LogView, log_view
 from hub.store.tables import inbox_heads, wakeups
 
 
@@ -45,7 +47,10 @@ class Tally:
 
 @dataclass(slots=True)
 class LockedHead:
-    """A head row that this transaction holds; `save_heads` writes it back."""
+    """A head row that this transaction holds; `save_heads` writes it back.
+
+    `unread` and `unseen` are of the user's own items, `shared_…` see `shared_sql`. `log` is as of right after the lock.
+    """
 
     key: InboxKey
     epoch: str
@@ -53,6 +58,15 @@ class LockedHead:
     floor: int
     unread: int
     unseen: int
+    shared_unread: int = 0
+    shared_unseen: int = 0
+    log: LogView | None = None
+    """None in a tenant without a shared log."""
+
+    def add_shared(self, tally: Tally, times: int = 1) -> None:
+        """Count a shared item in (or out): by how much it differs from what the log counts it for."""
+        self.shared_unread += tally.unread * times
+        self.shared_unseen += tally.unseen * times
 
     def add(self, tally: Tally, times: int = 1) -> None:
         """Count an item in (or out, with a negative number)."""
@@ -61,8 +75,9 @@ class LockedHead:
 
     def head(self, cluster: str) -> Head:
         """Return it as the use cases know it."""
-        counts = Counts(self.unread, self.unseen)
-        return Head(epoch_of(cluster, self.epoch), self.version, self.floor, counts)
+        log = self.log or NO_LOG
+        counts = Counts(self.unread + self.shared_unread + log.unread, self.unseen + self.shared_unseen + log.unseen)
+        return Head(epoch_of(cluster, self.epoch), self.version, self.floor, counts, log.position)
 
 
 Heads = dict[InboxKey, LockedHead]
@@ -72,8 +87,9 @@ _EPOCH_BYTES = 8
 _COLUMNS = ", ".join(f"inbox_heads.{column.name}" for column in inbox_heads.c)
 _HERE = "inbox_heads WHERE inbox_heads.tenant = wanted.tenant AND inbox_heads.user_id = wanted.user_id"
 _KEY = {"tenant": "text", "user_id": "text"}
-_READ = KeyedQuery(_COLUMNS, _HERE, _KEY)
-_LOCK = KeyedQuery(_COLUMNS, _HERE, _KEY, lock=True)
+_READ = KeyedQuery(f"{_COLUMNS}, {log_view('inbox_heads')} AS log", _HERE, _KEY)
+_HAS_LOG = "EXISTS (SELECT 1 FROM shared_logs WHERE shared_logs.tenant = inbox_heads.tenant) AS has_log"
+_LOCK = KeyedQuery(f"{_COLUMNS}, {_HAS_LOG}", _HERE, _KEY, lock=True)
 
 
 async def read_heads(connection: AsyncConnection, keys: Collection[InboxKey], cluster: str) -> dict[InboxKey, Head]:
@@ -98,7 +114,7 @@ async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], no
     wanted = sorted(set(keys))  # by code point, which is the order of the UTF-8 bytes
     if len(wanted) == 1 and (locked := await _lock(connection, wanted)):
         return locked
-    bulk.insert_where_free(inbox_heads, _new_heads(wanted, now))
+    bulk.insert_where_free(inbox_heads, _new_heads(wanted, now), _JOINED)
     await bulk.write()
     locked = await _lock(connection, wanted)
     if len(locked) < len(wanted):
@@ -107,18 +123,47 @@ async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], no
 
 
 async def _lock(connection: AsyncConnection, keys: Sequence[InboxKey]) -> Heads:
-    locked = {}
+    locked, settled = {}, {}
     for row in await _LOCK.rows(connection, keys):
         key = InboxKey(row.tenant, row.user_id)
         locked[key] = LockedHead(key, row.epoch, row.version, row.floor, row.unread_count, row.unseen_count)
+        if row.has_log:
+            locked[key].shared_unread, locked[key].shared_unseen = row.shared_unread, row.shared_unseen
+            settled[key] = row.settled
+    # Another statement, so that it sees what was committed while this one waited for the locks.
+    views = await log_views(connection, list(settled))
+    for key, log in views.items():
+        locked[key].log = log
+    await settle_locked(connection, [locked[key] for key, log in views.items() if due(log, settled[key])])
     return locked
+
+
+async def settle_locked(connection: AsyncConnection, heads: Sequence[LockedHead]) -> dict[InboxKey, int]:
+    """Settle heads; returns up to which position each is now. What they count for together stays the same."""
+    done = await settle(connection, [head.key for head in heads])
+    for head in heads:
+        if head.key in done:
+            head.shared_unread, head.shared_unseen, _ = done[head.key]
+    views = await log_views(connection, list(done))
+    for head in heads:
+        head.log = views.get(head.key, head.log)
+    return {key: settled for key, (_, _, settled) in done.items()}
 
 
 async def make_heads(connection: AsyncConnection, keys: Collection[InboxKey], now: int) -> None:
     """Make the head rows that are missing, in the order in which `lock_heads` would; none is locked."""
     bulk = Bulk(connection)
-    bulk.insert_where_free(inbox_heads, _new_heads(sorted(set(keys)), now))
+    bulk.insert_where_free(inbox_heads, _new_heads(sorted(set(keys)), now), _JOINED)
     await bulk.write()
+
+
+async def settle_heads(connection: AsyncConnection, keys: Collection[InboxKey]) -> None:
+    """Settle what went from the shared log of these users: locking does it where it is time."""
+    await _lock(connection, sorted(keys))
+
+
+_JOINED = Derived("joined", "tenant", "coalesce((SELECT position FROM shared_logs WHERE tenant = {}), 0)")
+"""A new user sees the broadcasts that come after this moment."""
 
 
 def _new_heads(keys: Sequence[InboxKey], now: int) -> list[Values]:
@@ -149,6 +194,8 @@ def save_heads(bulk: Bulk, heads: Iterable[LockedHead]) -> None:
                 "version": head.version,
                 "unread_count": head.unread,
                 "unseen_count": head.unseen,
+                "shared_unread": head.shared_unread,
+                "shared_unseen": head.shared_unseen,
             }
             for head in heads
         ],

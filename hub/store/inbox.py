@@ -27,13 +27,15 @@ from hub.core.model import (
     Publication,
     Published,
     Selection,
+    SharedEvent,
+    TopicKey,
     Wakeup,
 )
 from hub.store import idempotency_keys, inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers, withdrawal
 from hub.store.committer import Committer
 from hub.store.engine import Database, Transaction
 from hub.store.failures import Conflict
-from hub.store.heads import make_heads
+from hub.store.heads import make_heads, settle_heads
 from hub.store.inbox_publish import Publish
 from hub.store.marks import Mark
 from hub.store.recipients import Applied
@@ -114,15 +116,23 @@ class SqlInboxStore:
         """Read what many clients missed, in one snapshot."""
         if not wanted:
             return []
-        read = partial(inbox_catch_up.catch_up, wanted=wanted, limit=limit, cluster=self._database.cluster)
+        unsettled: set[InboxKey] = set()
+        read = partial(
+            inbox_catch_up.catch_up, wanted=wanted, limit=limit, cluster=self._database.cluster, unsettled=unsettled
+        )
         for _ in range(_LOOKS):
             found = await self._database.read(read)
             missing = [key for (key, _), changes in zip(wanted, found, strict=True) if changes is None]
             if not missing:
-                return [changes for changes in found if changes is not None]
+                break
             # All of them again: what was read together must not be mixed with what is read next.
             await self._database.write(partial(make_heads, keys=missing, now=0))
-        raise Conflict("inboxes are erased as fast as they are made")
+        else:
+            raise Conflict("inboxes are erased as fast as they are made")
+        if unsettled:
+            # Locking them does it: what has gone since long is counted once, not with every read.
+            await self._database.write(partial(settle_heads, keys=unsettled))
+        return [changes for changes in found if changes is not None]
 
     async def _of(self, key: InboxKey, read: Transaction[T | None]) -> T:
         """Read what needs a head row; a user never heard of gets one first, which fixes the epoch."""
@@ -212,4 +222,11 @@ def _answer(outcome: Published | BaseException) -> Published | Exception:
 
 
 def _wakeup(row: sa.Row[Any]) -> Wakeup:
-    return Wakeup(row.id, [(InboxKey(row.tenant, user), version) for user, version in json.loads(row.heads)])
+    return Wakeup(
+        row.id,
+        heads=[(InboxKey(row.tenant, user), version) for user, version in json.loads(row.heads)],
+        shared=[
+            SharedEvent(TopicKey(row.tenant, topic), position, previous)
+            for topic, position, previous in json.loads(row.shared or "[]")
+        ],
+    )

@@ -1,7 +1,8 @@
 """Reading what many clients missed at once: heads, then the items of those that lag, in one snapshot.
 
-However many wishes there are, it takes one statement where nobody lags and two where somebody does. The wishes go
-to the database as arrays (PostgreSQL) or as one JSON text (SQLite), so each statement is compiled once.
+However many wishes there are, it takes one statement where nobody lags, one more where somebody lacks own items, and
+two more where somebody may lack shared ones. The wishes go to the database as arrays (PostgreSQL) or as one JSON text
+(SQLite), so each statement is compiled once.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.cursor import Cursor, epoch_of
-from hub.core.model import Changes, Counts, Head, InboxKey, Item
-from hub.store.rows import ITEM_COLUMNS, item_of
-from hub.store.tables import inbox_heads, inbox_items, notifications
+from hub.core.cursor import Cursor
+from hub.core.model import Changes, Head, InboxKey, Item
+from hub.store.rows import ITEM_COLUMNS, head_of, item_of
+from hub.store.shared_catch_up import Lag, missed
+from hub.store.shared_heads import due
+from hub.store.shared_sql import LogView, log_view
+from hub.store.tables import inbox_heads, inbox_items, notifications, shared_logs
 
 BATCH_ITEMS = 10_000
 """Items that one batch may bring into memory; past it, those who missed most read their newest page instead."""
@@ -32,35 +36,38 @@ class _Lagging(NamedTuple):
     tenant: str
     user: str
     version: int
-    head: Head
     missed: int
     """Items; counted to one past the limit."""
 
 
 async def catch_up(
-    connection: AsyncConnection, wanted: Sequence[Wish], limit: int, cluster: str
+    connection: AsyncConnection, wanted: Sequence[Wish], limit: int, cluster: str, unsettled: set[InboxKey]
 ) -> list[Changes | None]:
-    """Answer every wish, in order; None where the user has no row."""
+    """Answer every wish, in order; None where the user has no row. Adds whose heads should be settled to the set."""
     answers: list[Changes | None] = [None] * len(wanted)
     lagging: list[_Lagging] = []
-    for place, epoch, version, floor, unread, unseen, missed in await _heads(connection, wanted, limit):
-        key, after = wanted[place]
-        head = Head(epoch_of(cluster, epoch), version, floor, Counts(unread, unseen))
-        answers[place] = told = _without_items(head, after)
-        if missed and after is not None and told.resync is None:
-            lagging.append(_Lagging(place, key.tenant, key.user, after.version, head, missed))
-    if lagging:
-        items = await _items(connection, _fitting(lagging, limit), limit)
-        for wish in lagging:
-            found = items.get(wish.place)
-            answers[wish.place] = (
-                Changes(wish.head, resync="too_many_changes") if found is None else Changes(wish.head, found)
-            )
+    in_log: list[Lag] = []
+    for row in await _heads(connection, wanted, limit):
+        key, after = wanted[row.place]
+        head = head_of(row, cluster)
+        if due(LogView.parse(row.log), row.settled):
+            unsettled.add(key)
+        answers[row.place] = told = _without_items(head, after, row.log_floor or 0)
+        if after is None or after == head.cursor or told.resync is not None:
+            continue
+        if row.missed:
+            lagging.append(_Lagging(row.place, key.tenant, key.user, after.version, row.missed))
+        if head.position:
+            in_log.append(Lag(row.place, key, after.version, after.position, row))
+    own = await _items(connection, lagging, limit)
+    shared = await missed(connection, in_log, limit, BATCH_ITEMS)
+    for place in own.keys() | shared.keys():
+        answers[place] = _with_items(answers[place], own.get(place, ()), shared.get(place, ()), limit)
     return answers
 
 
 async def _heads(connection: AsyncConnection, wanted: Sequence[Wish], limit: int) -> Iterable[Any]:
-    """Read the heads that there are, in any order, each with what its wish missed (None without a version to lag)."""
+    """Read the heads that there are, in any order, each with how many own items its wish missed (None: no wish)."""
     wishes = [(place, *key, None if after is None else after.version) for place, (key, after) in enumerate(wanted)]
     rows: Iterable[Any] = await connection.execute(
         _statements(connection.dialect.name).heads, _arguments(connection, wishes, limit + 1)
@@ -68,15 +75,27 @@ async def _heads(connection: AsyncConnection, wanted: Sequence[Wish], limit: int
     return rows
 
 
-def _without_items(head: Head, after: Cursor | None) -> Changes:
+def _without_items(head: Head, after: Cursor | None, log_floor: int) -> Changes:
     """Answer with the head alone, or with why there is no resuming from the cursor."""
-    if after is None or (after.version == head.version and after.epoch == head.epoch):
+    if after is None or after == head.cursor:
         return Changes(head)
     if after.epoch != head.epoch:
         return Changes(head, resync="unknown_epoch")
-    if after.version > head.version:
+    if after.version > head.version or after.position > head.position:
         return Changes(head, resync="ahead_of_server")
-    return Changes(head, resync="too_old" if after.version < head.floor else None)
+    too_old = after.version < head.floor or after.position < min(log_floor, head.position)
+    return Changes(head, resync="too_old" if too_old else None)
+
+
+def _with_items(
+    told: Changes | None, own: Sequence[Item] | None, shared: Sequence[Item] | None, limit: int
+) -> Changes | None:
+    """Answer with items, which are None where there are too many."""
+    if told is None:
+        return None
+    if own is None or shared is None or len(own) + len(shared) > limit:
+        return Changes(told.head, resync="too_many_changes")
+    return Changes(told.head, [*own, *shared])
 
 
 def _fitting(lagging: Iterable[_Lagging], limit: int) -> list[_Lagging]:
@@ -90,17 +109,20 @@ def _fitting(lagging: Iterable[_Lagging], limit: int) -> list[_Lagging]:
     return few
 
 
-async def _items(connection: AsyncConnection, lagging: Sequence[_Lagging], limit: int) -> Mapping[int, list[Item]]:
-    """Read the items of each wish, by its place."""
-    found: dict[int, list[Item]] = {wish.place: [] for wish in lagging}
+async def _items(
+    connection: AsyncConnection, lagging: Sequence[_Lagging], limit: int
+) -> Mapping[int, Sequence[Item] | None]:
+    """Read the own items of each wish, by its place; None where there are too many."""
+    fitting = _fitting(lagging, limit)
+    found: dict[int, list[Item]] = {wish.place: [] for wish in fitting}
     if found:
-        wishes = [(wish.place, wish.tenant, wish.user, wish.version) for wish in lagging]
+        wishes = [(wish.place, wish.tenant, wish.user, wish.version) for wish in fitting]
         rows = await connection.execute(
             _statements(connection.dialect.name).items, _arguments(connection, wishes, limit + 1)
         )
         for row in rows:
             found[row.place].append(item_of(row))
-    return found
+    return {wish.place: found.get(wish.place) for wish in lagging}
 
 
 class _Statements(NamedTuple):
@@ -121,7 +143,9 @@ def _statements(dialect: str) -> _Statements:
     beyond = sa.bindparam("beyond", type_=sa.Integer)
 
     at_head = sa.and_(inbox_heads.c.tenant == wish.c.tenant, inbox_heads.c.user_id == wish.c.user_id)
-    heads, head = look_up(wish, inbox_heads, sa.select(inbox_heads).where(at_head).limit(_ONE))
+    heads, head = look_up(wish, inbox_heads, sa.select(inbox_heads).where(at_head).limit(_ONE), "head")
+    named = "head" if dialect == "postgresql" else "inbox_heads"
+    log_floor = sa.select(shared_logs.c.floor).where(shared_logs.c.tenant == head.tenant)
     # PENDING items have version 0: they are later than no cursor.
     later = sa.and_(
         inbox_items.c.tenant == wish.c.tenant,
@@ -131,7 +155,7 @@ def _statements(dialect: str) -> _Statements:
     # In the order of the index that has the version: another reads the user's whole inbox, and sorts it.
     next_items = sa.select(inbox_items).where(later).order_by(*_BY_VERSION).limit(beyond)
     bounded = next_items.with_only_columns(inbox_items.c.version).correlate(wish).subquery("bounded")
-    missed = sa.select(sa.func.count()).select_from(bounded).correlate(wish).scalar_subquery()
+    count = sa.select(sa.func.count()).select_from(bounded).correlate(wish).scalar_subquery()
 
     with_items, item = look_up(wish, inbox_items, next_items)
     of_item = sa.and_(notifications.c.tenant == item.tenant, notifications.c.id == item.notification_id)
@@ -144,7 +168,16 @@ def _statements(dialect: str) -> _Statements:
             head.floor,
             head.unread_count,
             head.unseen_count,
-            sa.case((wish.c.version < head.version, missed)).label("missed"),
+            head.joined,
+            head.seen_mark,
+            head.read_mark,
+            head.archived_mark,
+            head.shared_unread,
+            head.shared_unseen,
+            head.settled,
+            sa.literal_column(log_view(named), sa.Text).label("log"),
+            log_floor.scalar_subquery().label("log_floor"),
+            sa.case((wish.c.version < head.version, count)).label("missed"),
         ).select_from(heads),
         items=sa.select(wish.c.place, *content, *(item[column.name] for column in ITEM_COLUMNS))
         .select_from(with_content)
@@ -152,18 +185,22 @@ def _statements(dialect: str) -> _Statements:
     )
 
 
-def _look_up_postgresql(left: sa.FromClause, table: sa.Table, query: sa.Select[Any]) -> tuple[sa.Join, Any]:
+def _look_up_postgresql(
+    left: sa.FromClause, table: sa.Table, query: sa.Select[Any], name: str | None = None
+) -> tuple[sa.Join, Any]:
     """Join what the query finds for each row on the left; return the join, and the found columns.
 
     The planner cannot know that a wish finds one head and few items: without statistics (a table just filled) it
     would rather read all items of a notification, or a whole table. A LATERAL query that ends in a LIMIT is not merged
     into the one around it, which leaves it an index.
     """
-    found = query.correlate_except(table).lateral()
+    found = query.correlate_except(table).lateral(name)
     return left.join(found, sa.true()), found.c
 
 
-def _look_up_sqlite(left: sa.FromClause, table: sa.Table, query: sa.Select[Any]) -> tuple[sa.Join, Any]:
+def _look_up_sqlite(
+    left: sa.FromClause, table: sa.Table, query: sa.Select[Any], _name: str | None = None
+) -> tuple[sa.Join, Any]:
     """Do the same without LATERAL, which SQLite lacks; its planner goes by the indexes. There is no LIMIT then."""
     assert query.whereclause is not None  # noqa: S101 - it is a look-up
     return left.join(table, query.whereclause), table.c

@@ -31,6 +31,9 @@ from hub.store.heads import Heads, LockedHead, leave_wakeups, lock_heads, read_h
 from hub.store.mark_reads import Aim, DeliveryKey, held_items, lock_needless, narrow_delivered
 from hub.store.marks import HeldItem, Mark
 from hub.store.rows import Values, content_of
+from hub.store.shared_items import live_between
+from hub.store.shared_mark import Passed, SharedMoves
+from hub.store.shared_sql import TOP
 from hub.store.tables import deliveries, inbox_items, notifications, timers
 
 MAX_IDS = 100
@@ -58,7 +61,9 @@ async def _move(connection: AsyncConnection, aims: Sequence[Aim], cluster: str) 
     now = max(aim.mark.now for aim in aims)
     needless = await lock_needless(connection, aims)
     heads = await lock_heads(connection, {aim.mark.key for aim in aims}, now, Bulk(connection))
-    moves = _Moves(connection, heads, await held_items(connection, aims), cluster)
+    in_log = [aim for aim in aims if heads[aim.mark.key].log is not None]
+    shared = await SharedMoves.read(connection, in_log)
+    moves = _Moves(connection, heads, await held_items(connection, aims), shared, cluster)
     marked = [await moves.apply(aim) for aim in aims]
     callers = Counter(aim.mark.key.tenant for aim, one in zip(aims, marked, strict=True) if one.change is not None)
     wakeups = await moves.write(needless, callers, now)
@@ -76,11 +81,13 @@ class _Moves:
         connection: AsyncConnection,
         heads: Heads,
         items: Mapping[InboxKey, dict[UUID, HeldItem]],
+        shared: SharedMoves,
         cluster: str,
     ) -> None:
         self._connection = connection
         self._heads = heads
         self._items = items
+        self._shared = shared
         self._cluster = cluster
         self._changed: dict[tuple[InboxKey, UUID], HeldItem] = {}
         self._moved: dict[InboxKey, LockedHead] = {}
@@ -96,21 +103,27 @@ class _Moves:
                 head.add(item.tally)
                 changed.append(item)
         self._changed |= {(mark.key, item.notification): item for item in changed}
-        if not changed or mark.action is MarkAction.DELIVERED:
-            return Marked(len(changed), head.head(self._cluster))
+        passed = Passed()
+        if head.log is not None:
+            shared, passed = await self._shared.apply(aim, head, MAX_IDS)
+            changed += shared
+        total = len(changed) + passed.total
+        if not total or mark.action is MarkAction.DELIVERED:
+            return Marked(total, head.head(self._cluster))
         head.version += 1
         self._moved[mark.key] = head
         for item in changed:
             item.version = head.version
         if mark.action is MarkAction.SNOOZE and mark.until is not None:
             self._timers += [_timer(mark.key, item.notification, mark.until) for item in changed]
-        return Marked(len(changed), head.head(self._cluster), await self._told(aim, changed, head))
+        return Marked(total, head.head(self._cluster), await self._told(aim, changed, passed, head))
 
     async def write(
         self, needless: Mapping[DeliveryKey, Mark], callers: Mapping[str, int], now: int
     ) -> Mapping[str, SharedWakeup]:
         bulk = Bulk(self._connection)
         bulk.update(inbox_items, [_item_values(key, item) for (key, _), item in self._changed.items()])
+        self._shared.write(bulk)
         bulk.update(deliveries, [_cancelled(key, mark) for key, mark in needless.items()])
         bulk.insert(timers, self._timers)
         save_heads(bulk, self._moved.values())
@@ -118,13 +131,14 @@ class _Moves:
         await bulk.write()
         return wakeups
 
-    async def _told(self, aim: Aim, changed: Sequence[HeldItem], head: LockedHead) -> InboxChange:
+    async def _told(self, aim: Aim, changed: Sequence[HeldItem], passed: Passed, head: LockedHead) -> InboxChange:
         """Say what changed in the shortest shape that is exact for every client."""
         mark, change = aim.mark, InboxChange(aim.mark.key, head.head(self._cluster))
         if mark.brings_back:  # clients need not hold it: one is told whole, more are to be read
             return replace(change, item=await self._whole(mark.key, changed[0])) if len(changed) == 1 else change
-        if len(changed) <= MAX_IDS:
-            return replace(change, ids=tuple(sorted(item.notification for item in changed)), fields=mark.fields)
+        if len(changed) + passed.total <= MAX_IDS:
+            ids = [*(item.notification for item in changed), *passed.ids]
+            return replace(change, ids=tuple(sorted(ids)), fields=mark.fields)
         if aim.ids is not None:
             return change
         but = await self._later(aim)
@@ -144,7 +158,11 @@ class _Moves:
             inbox_items.c.since > aim.upto,
         )
         query = sa.select(inbox_items.c.notification_id).where(later).order_by(inbox_items.c.notification_id)
-        return tuple((await self._connection.execute(query.limit(MAX_IDS + 1))).scalars())
+        own = (await self._connection.execute(query.limit(MAX_IDS + 1))).scalars().all()
+        if self._heads[aim.mark.key].log is None:
+            return tuple(own)
+        shared = await live_between(self._connection, aim.mark.key, aim.position, TOP, MAX_IDS + 1)
+        return (*own, *(row.notification_id for row in shared))
 
 
 def _item_values(key: InboxKey, item: HeldItem) -> Values:

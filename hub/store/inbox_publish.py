@@ -1,7 +1,7 @@
 """Publishing: everything that a group of publications stores, in one transaction.
 
-Locks: idempotency keys, (inserts content, timers, deliveries), heads, (inserts items); then, of what collapse keys
-replace, the items, and those deliveries that nobody holds.
+Locks: idempotency keys, (inserts content, timers, deliveries), the shared log and its topics, heads, (inserts items);
+then, of what collapse keys replace, the items, and those deliveries that nobody holds.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.ids import uuid7
-from hub.core.model import Content, Head, InboxChange, InboxKey, ItemState, Publication, Published, TimerKind
+from hub.core.model import Content, Head, InboxChange, InboxKey, ItemState, Publication, Published, TimerKind, TopicKey
 from hub.store.bulk import Bulk
 from hub.store.collapse import Collapse
+from hub.store.expansions import expansion_rows
 from hub.store.heads import Heads, Tally, leave_wakeups, lock_heads, save_heads
 from hub.store.idempotency_keys import claim_keys
 from hub.store.rows import Values, content_values, delivery_values
+from hub.store.shared_append import NewItem, append_items
 from hub.store.sql import among
-from hub.store.tables import deliveries, inbox_items, notifications, timers
+from hub.store.tables import deliveries, expansions, inbox_items, notifications, timers
 
 _NEW = Tally(unread=1, unseen=1)
 
@@ -89,10 +91,11 @@ async def _store_new(
     """Store publications that are not there yet: heads as late as possible, and each of them once."""
     bulk = Bulk(connection)
     _add_contents(bulk, group)
+    shared = await _append_shared(connection, group, now, bulk)
     wanted = {key for publish in group for key in _inboxes(publish)}
     if not wanted:
         await bulk.write()
-        return [Published(publish.id) for publish in group]
+        return [shared.get(publish.id, Published(publish.id)) for publish in group]
     heads = await lock_heads(connection, wanted, now, bulk)
     appearing = [(publish.publication.content, _inboxes(publish)) for publish in group]
     collapse = await Collapse.find(connection, appearing)
@@ -111,15 +114,34 @@ async def _store_new(
     await bulk.write()
     await collapse.write(connection, now)
     return [
-        Published(content.id, heads=after, wakeup=wakeups[content.tenant] if after else None, replaced=replaced)
+        shared.get(content.id)
+        or Published(content.id, heads=after, wakeup=wakeups[content.tenant] if after else None, replaced=replaced)
         for (content, _), (after, replaced) in zip(appearing, moved, strict=True)
     ]
 
 
+async def _append_shared(
+    connection: AsyncConnection, group: Sequence[Publish], now: int, bulk: Bulk
+) -> dict[UUID, Published]:
+    """Append to the log what appears now to a shared audience; returns the answers, by notification."""
+    items = [
+        NewItem(TopicKey(publish.tenant, audience), publish.id, publish.publication.content.category)
+        for publish in group
+        if (audience := publish.publication.audience) is not None and not publish.pending
+    ]
+    appended = await append_items(connection, items, now, bulk)
+    return {
+        item.notification: Published(item.notification, shared=event, wakeup=wakeup)
+        for item, (event, wakeup) in zip(items, appended, strict=True)
+    }
+
+
 def _add_contents(bulk: Bulk, group: Sequence[Publish]) -> None:
     """Add what concerns no head: contents, timers, deliveries, and items that appear later."""
-    contents = [publish.publication.content for publish in group]
-    bulk.insert(notifications, [content_values(content) for content in contents])
+    bulk.insert(
+        notifications,
+        [content_values(publish.publication.content, publish.publication.audience) for publish in group],
+    )
     bulk.insert(timers, [timer for publish in group for timer in _timers(publish)])
     bulk.insert(
         deliveries,
@@ -127,6 +149,15 @@ def _add_contents(bulk: Bulk, group: Sequence[Publish]) -> None:
             delivery_values(delivery, publish.publication.content)
             for publish in group
             for delivery in publish.publication.deliveries
+        ],
+    )
+    bulk.insert(
+        expansions,
+        [
+            row
+            for publish in group
+            if publish.publication.audience is not None
+            for row in expansion_rows(publish.publication.content)
         ],
     )
     bulk.insert(
@@ -182,7 +213,7 @@ def _item(content: Content, user: str, state: ItemState, version: int) -> Values
 def _timers(publish: Publish) -> list[Values]:
     content = publish.publication.content
     due = []
-    if publish.publication.users and publish.pending:
+    if publish.pending and (publish.publication.users or publish.publication.audience is not None):
         due.append((TimerKind.RELEASE, content.appears_at))
     if content.expires_at is not None:
         due.append((TimerKind.EXPIRE, content.expires_at))

@@ -22,8 +22,11 @@ from hub.core.model import (
     ItemState,
     NotificationState,
 )
+from hub.store import shared_read
+from hub.store.expansions import expansions_of
 from hub.store.rows import (
     ITEM_COLUMNS,
+    Row,
     attempt_of,
     content_of,
     delivery_of,
@@ -31,6 +34,7 @@ from hub.store.rows import (
     item_of,
     items_with_content,
 )
+from hub.store.shared_sql import last_position, log_view
 from hub.store.sql import among
 from hub.store.tables import attempts, deliveries, inbox_heads, inbox_items, notifications
 
@@ -44,24 +48,47 @@ _items = sa.select(notifications, *ITEM_COLUMNS).select_from(items_with_content)
 
 async def head(connection: AsyncConnection, key: InboxKey, cluster: str) -> Head | None:
     """Read a head; None if the user has no row."""
-    here = sa.and_(inbox_heads.c.tenant == key.tenant, inbox_heads.c.user_id == key.user)
-    row = (await connection.execute(sa.select(inbox_heads).where(here))).first()
+    row = await head_row(connection, key)
     return None if row is None else head_of(row, cluster)
+
+
+async def head_row(connection: AsyncConnection, key: InboxKey) -> Row | None:
+    """Read a head's row, with what the shared log adds to it."""
+    here = {"tenant": key.tenant, "user": key.user}
+    row: Row | None = (await connection.execute(_HEAD, here)).first()
+    return row
+
+
+_HEAD = sa.select(inbox_heads, sa.literal_column(log_view("inbox_heads"), sa.Text).label("log")).where(
+    inbox_heads.c.tenant == sa.bindparam("tenant"), inbox_heads.c.user_id == sa.bindparam("user")
+)
 
 
 async def page(connection: AsyncConnection, key: InboxKey, query: InboxQuery, cluster: str) -> InboxPage | None:
     """Read a page with its head; None if the user has no row."""
-    found = await head(connection, key, cluster)
-    if found is None:
+    row = await head_row(connection, key)
+    if row is None:
         return None
+    found = head_of(row, cluster)
+    items = await _own_page(connection, key, query)
+    if found.position:
+        items = sorted(items + await shared_read.page(connection, row, query), key=_age, reverse=True)
+    return InboxPage(found, items[: query.limit], has_more=len(items) > query.limit)
+
+
+def _age(item: Item) -> tuple[int, UUID]:
+    return item.appeared_at, item.content.id
+
+
+async def _own_page(connection: AsyncConnection, key: InboxKey, query: InboxQuery) -> list[Item]:
+    """Read one page of the user's own items, newest first, and one more if there is one."""
     order = (inbox_items.c.appeared_at, inbox_items.c.notification_id)
     statement = _items.where(_mine(key), _live(), *_filters(query)).order_by(*(column.desc() for column in order))
     if query.after is not None:
         appeared_at, notification = query.after
         last = sa.tuple_(sa.literal(appeared_at, sa.BigInteger), sa.literal(notification, sa.Uuid))
         statement = statement.where(sa.tuple_(*order) < last)
-    rows = (await connection.execute(statement.limit(query.limit + 1))).all()
-    return InboxPage(found, [item_of(row) for row in rows[: query.limit]], has_more=len(rows) > query.limit)
+    return [item_of(row) for row in await connection.execute(statement.limit(query.limit + 1))]
 
 
 def _filters(query: InboxQuery) -> list[sa.ColumnElement[bool]]:
@@ -94,7 +121,7 @@ async def item(connection: AsyncConnection, key: InboxKey, notification: UUID) -
     """Read one LIVE item."""
     one = _items.where(_mine(key), _live(), inbox_items.c.notification_id == notification)
     row = (await connection.execute(one)).first()
-    return None if row is None else item_of(row)
+    return await shared_read.item(connection, key, notification) if row is None else item_of(row)
 
 
 async def versions(connection: AsyncConnection, keys: Sequence[InboxKey], cluster: str) -> Mapping[InboxKey, Cursor]:
@@ -103,13 +130,17 @@ async def versions(connection: AsyncConnection, keys: Sequence[InboxKey], cluste
     for key in keys:
         users[key.tenant].add(key.user)
     found: dict[InboxKey, Cursor] = {}
+    position = sa.literal_column(last_position("inbox_heads"), sa.BigInteger).label("position")
     for tenant, names in users.items():
         rows = await connection.execute(
-            sa.select(inbox_heads.c.user_id, inbox_heads.c.epoch, inbox_heads.c.version).where(
+            sa.select(inbox_heads.c.user_id, inbox_heads.c.epoch, inbox_heads.c.version, position).where(
                 inbox_heads.c.tenant == tenant, among(connection, inbox_heads.c.user_id, sorted(names))
             )
         )
-        found |= {InboxKey(tenant, row.user_id): Cursor(epoch_of(cluster, row.epoch), row.version) for row in rows}
+        found |= {
+            InboxKey(tenant, row.user_id): Cursor(epoch_of(cluster, row.epoch), row.version, row.position)
+            for row in rows
+        }
     return found
 
 
@@ -119,6 +150,15 @@ async def notification(connection: AsyncConnection, tenant: str, identifier: UUI
     row = (await connection.execute(sa.select(notifications).where(here))).first()
     if row is None:
         return None
+    if row.topic is not None:
+        return NotificationState(
+            content=content_of(row),
+            items=(),
+            deliveries=(),
+            recalled_at=row.recalled_at,
+            shared=await shared_read.state(connection, tenant, identifier, row.topic),
+            expansions=await expansions_of(connection, tenant, identifier),
+        )
     items = await connection.execute(_items.where(here).order_by(inbox_items.c.user_id).limit(MAX_RECIPIENTS))
     sent = await connection.execute(
         sa.select(deliveries)

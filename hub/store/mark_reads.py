@@ -14,11 +14,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import DeliveryState, Head, InboxKey, ItemState, MarkAction, Rung
+from hub.core.model import DeliveryState, Head, InboxKey, ItemState, LogKind, MarkAction, Rung
 from hub.store.keyed import KeyedQuery, id_of
 from hub.store.marks import HeldItem, Mark
 from hub.store.rows import Row, items_with_content, plan_of
-from hub.store.tables import deliveries, inbox_items, notifications
+from hub.store.shared_items import live_between
+from hub.store.sql import among
+from hub.store.tables import deliveries, inbox_items, notifications, shared_log
 
 _KEY = {"tenant": "text", "user_id": "text", "id": "uuid"}
 _ITEM_IS_WANTED = (
@@ -40,12 +42,24 @@ _UNDELIVERED = KeyedQuery(
     "AND notifications.tenant = wanted.tenant AND notifications.id = wanted.id AND notifications.plan <> '[]'",
     {**_KEY, "number": "integer"},
 )
+_SHARED_IS_WANTED = (
+    "shared_log.tenant = wanted.tenant AND shared_log.notification_id = wanted.id "
+    f"AND shared_log.kind = {int(LogKind.ITEM)} AND shared_log.gone_at_position IS NULL"
+)
+_UNDELIVERED_SHARED = KeyedQuery(
+    "wanted.number, notifications.id, notifications.plan",
+    f"shared_log CROSS JOIN notifications WHERE {_SHARED_IS_WANTED} "
+    "AND notifications.tenant = wanted.tenant AND notifications.id = wanted.id AND notifications.plan <> '[]'",
+    {**_KEY, "number": "integer"},
+)
 _NEEDLESS = KeyedQuery(
     "wanted.number, deliveries.tenant, deliveries.id",
-    # 'queued' stands in the text, so that the partial index applies.
-    f"inbox_items CROSS JOIN deliveries WHERE {_ITEM_IS_WANTED} AND deliveries.tenant = wanted.tenant "
+    # 'queued' stands in the text, so that the partial index applies. That a shared item is theirs, the delivery says.
+    "deliveries WHERE deliveries.tenant = wanted.tenant "  # noqa: S608 - all of it our own
     "AND deliveries.user_id = wanted.user_id AND deliveries.notification_id = wanted.id "
-    f"AND deliveries.state = 'queued' AND deliveries.unless BETWEEN {int(Rung.DELIVERED)} AND wanted.rung",
+    f"AND deliveries.state = 'queued' AND deliveries.unless BETWEEN {int(Rung.DELIVERED)} AND wanted.rung "
+    f"AND (EXISTS (SELECT 1 FROM inbox_items WHERE {_ITEM_IS_WANTED}) "
+    f"OR EXISTS (SELECT 1 FROM shared_log WHERE {_SHARED_IS_WANTED}))",
     {**_KEY, "rung": "smallint", "number": "integer"},
 )
 _LOCK = KeyedQuery(
@@ -67,6 +81,8 @@ class Aim:
     ids: Sequence[UUID] | None
     upto: int
     """Without `ids`: all items that appeared with this version or an earlier one."""
+    position: int
+    """The same for shared items."""
 
     @classmethod
     def of(cls, mark: Mark, head: Head | None) -> Aim:
@@ -76,11 +92,13 @@ class Aim:
         deliveries, which were not there to be locked.
         """
         if not mark.selection.all:
-            return cls(mark, mark.selection.ids, 0)
+            return cls(mark, mark.selection.ids, 0, 0)
         through = mark.selection.through
         if head is None or (through is not None and through.epoch != head.epoch):
-            return cls(mark, None, 0)
-        return cls(mark, None, head.version if through is None else min(head.version, through.version))
+            return cls(mark, None, 0, 0)
+        if through is None:
+            return cls(mark, None, head.version, head.position)
+        return cls(mark, None, min(head.version, through.version), min(head.position, through.position))
 
     def meant(self, items: Mapping[UUID, HeldItem]) -> Iterator[HeldItem]:
         """Pick its items from those of its inbox."""
@@ -120,9 +138,10 @@ async def narrow_delivered(connection: AsyncConnection, aims: Sequence[Aim]) -> 
     tracking = [aim for aim in aims if aim.mark.action is MarkAction.DELIVERED]
     found: defaultdict[int, list[UUID]] = defaultdict(list)
     keys = [(tenant, user, identifier, number) for tenant, user, identifier, _, number in _keys(tracking)]
-    for row in await _UNDELIVERED.rows(connection, keys):
-        if _tracks_delivered(row.plan):
-            found[row.number].append(id_of(row.id))
+    for query in (_UNDELIVERED, _UNDELIVERED_SHARED):
+        for row in await query.rows(connection, keys):
+            if _tracks_delivered(row.plan):
+                found[row.number].append(id_of(row.id))
     for number, aim in enumerate(tracking):
         if aim.ids is None:
             rows = await connection.execute(
@@ -131,7 +150,21 @@ async def narrow_delivered(connection: AsyncConnection, aims: Sequence[Aim]) -> 
                 .where(aim.covered(), aim.differs())
             )
             found[number] = [row.id for row in rows if _tracks_delivered(row.plan)]
+            found[number] += await _tracked_of_shared(connection, aim)
         aim.ids = found[number]
+
+
+async def _tracked_of_shared(connection: AsyncConnection, aim: Aim) -> list[UUID]:
+    """Find the same of all shared items."""
+    if not aim.position:
+        return []
+    rows = await live_between(connection, aim.mark.key, 0, aim.position)
+    plans = sa.select(notifications.c.id, notifications.c.plan).where(
+        notifications.c.tenant == aim.mark.key.tenant,
+        among(connection, notifications.c.id, [row.notification_id for row in rows]),
+        notifications.c.plan != "[]",
+    )
+    return [row.id for row in await connection.execute(plans) if _tracks_delivered(row.plan)]
 
 
 def _tracks_delivered(plan: str) -> bool:
@@ -158,16 +191,18 @@ def _needless_of_all(aim: Aim) -> sa.Select[tuple[str, UUID]]:
         inbox_items.c.user_id == deliveries.c.user_id,
         inbox_items.c.notification_id == deliveries.c.notification_id,
     )
-    return (
-        sa.select(deliveries.c.tenant, deliveries.c.id)
-        .select_from(deliveries.join(inbox_items, item_of_delivery))
-        .where(
-            deliveries.c.tenant == aim.mark.key.tenant,
-            deliveries.c.user_id == aim.mark.key.user,
-            deliveries.c.state == sa.literal_column("'queued'"),  # in the text, so that the partial index applies
-            deliveries.c.unless.between(int(Rung.DELIVERED), int(aim.mark.effect.rung)),
-            aim.covered(),
-        )
+    shared_of_delivery = sa.and_(
+        shared_log.c.tenant == deliveries.c.tenant,
+        shared_log.c.notification_id == deliveries.c.notification_id,
+        shared_log.c.kind == int(LogKind.ITEM),
+        shared_log.c.position <= aim.position,
+    )
+    return sa.select(deliveries.c.tenant, deliveries.c.id).where(
+        deliveries.c.tenant == aim.mark.key.tenant,
+        deliveries.c.user_id == aim.mark.key.user,
+        deliveries.c.state == sa.literal_column("'queued'"),  # in the text, so that the partial index applies
+        deliveries.c.unless.between(int(Rung.DELIVERED), int(aim.mark.effect.rung)),
+        sa.or_(sa.exists().where(item_of_delivery, aim.covered()), sa.exists().where(shared_of_delivery)),
     )
 
 

@@ -7,7 +7,7 @@ different states before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 from uuid import UUID
 
@@ -139,3 +139,17 @@ class HeldItem:
             archived_at=self.archived_at,
             snoozed_until=self.snoozed_until,
         )
+
+
+@dataclass(slots=True)
+class HeldShared(HeldItem):
+    """A live item of the shared log that a user has; what it says of its state, its row or the user's marks say."""
+
+    position: int
+    touched: bool
+    """Whether it has a row."""
+
+    def whole(self, content: Content) -> Item:
+        """Return it with its content, as it is now."""
+        # Not `super()`: a class with slots is made anew, and this method would look for the one before.
+        return replace(HeldItem.whole(self, content), position=self.position)

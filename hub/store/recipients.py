@@ -9,15 +9,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import InboxChange, InboxKey, Item, SharedWakeup
+from hub.core.model import InboxChange, InboxKey, Item, Untold
 from hub.store.bulk import Bulk
 from hub.store.heads import LockedHead, Tally, leave_wakeups, lock_heads, save_heads
 from hub.store.rows import ITEM_COLUMNS, Values, item_of, items_with_content
 from hub.store.sql import among
 from hub.store.tables import inbox_items, notifications
 
-Applied = list[tuple[InboxChange, SharedWakeup | None]]
-"""What to tell, each with its wake-up."""
+Applied = list[Untold]
 
 
 class Locked(NamedTuple):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import InboxChange, ItemState, TimerKind
+from hub.store import shared_timers
 from hub.store.collapse import Collapse
 from hub.store.recipients import Applied, lock_items, tally_of, write_items
 from hub.store.rows import Values
@@ -55,7 +56,8 @@ def together(tenant: str, now: int, limit: int) -> sa.Select[Any]:
 
 
 async def release(connection: AsyncConnection, tenant: str, of: Sequence[UUID], now: int, cluster: str) -> Applied:
-    """Let notifications appear, each after what its collapse key replaces. Locks: heads, items."""
+    """Let notifications appear, each after what its collapse key replaces. Locks: the shared log, heads, items."""
+    shared = await shared_timers.release(connection, tenant, of, now)
     pending = await lock_items(connection, tenant, of, inbox_items.c.state == int(ItemState.PENDING), now)
     collapse = await Collapse.find(connection, [(locked.item.content, [locked.key]) for locked in pending])
     changed, changes = [], []
@@ -71,4 +73,4 @@ async def release(connection: AsyncConnection, tenant: str, of: Sequence[UUID], 
         changes.append(InboxChange(head.key, head.head(cluster), item=live))
     applied = await write_items(connection, changed, changes, now)
     await collapse.write(connection, now)
-    return applied
+    return shared + applied

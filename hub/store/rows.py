@@ -26,6 +26,7 @@ from hub.core.model import (
     Step,
     When,
 )
+from hub.store.shared_sql import LogView
 from hub.store.tables import inbox_items, notifications
 
 Row = sa.Row[Any]
@@ -72,8 +73,8 @@ def content_of(row: Row) -> Content:
     )
 
 
-def content_values(content: Content) -> Values:
-    """Write a row of `notifications`."""
+def content_values(content: Content, audience: str | None) -> Values:
+    """Write a row of `notifications`; `audience` is that of its `Publication`."""
     return {
         "tenant": content.tenant,
         "id": content.id,
@@ -86,6 +87,8 @@ def content_values(content: Content) -> Values:
         "priority": int(content.priority),
         "inbox": content.inbox,
         "plan": plan_text(content.plan),
+        "audience": int(audience is not None),
+        "topic": audience,
         "collapse_key": content.collapse_key,
         "created_at": content.created_at,
         "deliver_at": content.deliver_at,
@@ -121,12 +124,16 @@ def item_of(row: Row) -> Item:
 
 
 def head_of(row: Row, cluster: str) -> Head:
-    """Read a row of `inbox_heads` of the database with this identity."""
+    """Read a row of `inbox_heads`, with its `log_view` as `log`, of the database with this identity."""
+    log = LogView.parse(row.log)
     return Head(
         epoch=epoch_of(cluster, row.epoch),
         version=row.version,
         floor=row.floor,
-        counts=Counts(row.unread_count, row.unseen_count),
+        counts=Counts(
+            row.unread_count + row.shared_unread + log.unread, row.unseen_count + row.shared_unseen + log.unseen
+        ),
+        position=log.position,
     )
 
 

@@ -1,7 +1,8 @@
 """The tables. Times are milliseconds since the epoch; every key begins with the tenant.
 
 Lock order everywhere (see `docs/notification-lifecycle.md`): idempotency keys, notifications, timers, deliveries,
-(later: the shared log's counter), inbox heads, inbox items; rows of one table sorted bytewise by key.
+the shared log's counter, topics, memberships, inbox heads, items (a user's own, then shared ones); rows of one
+table sorted bytewise by key.
 Sort order is bytewise on both databases: `COLLATE "C"` on PostgreSQL, BINARY on SQLite.
 """
 
@@ -56,7 +57,8 @@ notifications = Table(
     Column("priority", SmallInteger, nullable=False),
     Column("inbox", Boolean, nullable=False),
     Column("plan", Text, nullable=False, comment="JSON list of [channel, after ms, unless rung, when]"),
-    Column("audience", SmallInteger, nullable=False, server_default=text("0"), comment="0 users; shared later"),
+    Column("audience", SmallInteger, nullable=False, server_default=text("0"), comment="0 users, 1 shared"),
+    Column("topic", KeyText, comment="of a shared one; empty: everybody"),
     Column("collapse_key", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("deliver_at", BigInteger),
@@ -73,9 +75,16 @@ inbox_heads = Table(
     Column("epoch", Text, nullable=False, comment="random per row: a user erased and made again differs"),
     Column("version", BigInteger, nullable=False),
     Column("floor", BigInteger, nullable=False, comment="cursors below it cannot resume"),
-    Column("unread_count", Integer, nullable=False),
+    Column("unread_count", Integer, nullable=False, comment="the user's own items alone"),
     Column("unseen_count", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("joined", BigInteger, nullable=False, server_default=text("0"), comment="sees broadcasts later than this"),
+    Column("seen_mark", BigInteger, nullable=False, server_default=text("0"), comment="shared items up to here are"),
+    Column("read_mark", BigInteger, nullable=False, server_default=text("0"), comment="… unless shared_items"),
+    Column("archived_mark", BigInteger, nullable=False, server_default=text("0"), comment="… has a row"),
+    Column("shared_unread", Integer, nullable=False, server_default=text("0"), comment="see shared_sql"),
+    Column("shared_unseen", Integer, nullable=False, server_default=text("0")),
+    Column("settled", BigInteger, nullable=False, server_default=text("0"), comment="GONE events in shared_un…"),
     PrimaryKeyConstraint("tenant", "user_id"),
 )
 
@@ -113,6 +122,127 @@ inbox_items = Table(
     ),
 )
 
+shared_logs = Table(
+    "shared_logs",
+    metadata,
+    Column("tenant", KeyText, nullable=False),
+    Column("position", BigInteger, nullable=False, comment="the last one taken; whoever appends holds this row"),
+    Column("appeared_at", BigInteger, nullable=False, comment="the last event's; it grows with the position"),
+    Column("floor", BigInteger, nullable=False, comment="cursors below it cannot resume"),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant"),
+    comment="One log a tenant: commit order is position order.",
+)
+
+topics = Table(
+    "topics",
+    metadata,
+    Column("tenant", KeyText, nullable=False),
+    Column("topic", KeyText, nullable=False, comment="empty: everybody"),
+    Column("position", BigInteger, nullable=False, comment="its last event's"),
+    Column("items", BigInteger, nullable=False, comment="how many it ever had"),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "topic"),
+)
+
+shared_log = Table(
+    "shared_log",
+    metadata,
+    Column("tenant", KeyText, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False, comment="LogKind"),
+    Column("topic", KeyText, nullable=False),
+    Column("previous", BigInteger, nullable=False, comment="the position of the topic's event before"),
+    Column("ordinal", BigInteger, nullable=False, comment="how many items the topic had before"),
+    Column("notification_id", Uuid, nullable=False),
+    Column("category", Text, nullable=False, comment="copied from the notification, for filters"),
+    Column("appeared_at", BigInteger, nullable=False, comment="no two events of a tenant have the same"),
+    Column("of_position", BigInteger, comment="GONE: the item's"),
+    Column("gone_at_position", BigInteger, comment="ITEM: its GONE event's; the only column that ever changes"),
+    PrimaryKeyConstraint("tenant", "position"),
+    Index("shared_log_topic_ix", "tenant", "topic", "position"),
+    Index("shared_log_appeared_ix", "tenant", "appeared_at", "position"),
+    Index("shared_log_notification_ix", "tenant", "notification_id", "position"),
+    Index(
+        "shared_log_gone_ix",
+        "tenant",
+        "topic",
+        "position",
+        postgresql_where=text("kind = 1"),
+        sqlite_where=text("kind = 1"),
+    ),
+    Index(
+        "shared_log_tombstones_ix",
+        "tenant",
+        "topic",
+        "position",
+        postgresql_where=text("gone_at_position IS NOT NULL"),
+        sqlite_where=text("gone_at_position IS NOT NULL"),
+    ),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("tenant", KeyText, nullable=False),
+    Column("user_id", KeyText, nullable=False),
+    Column("topic", KeyText, nullable=False),
+    Column("joined", BigInteger, nullable=False, comment="sees what has a later position than this"),
+    Column("left_at", BigInteger, comment="and up to this; null: is a member"),
+    PrimaryKeyConstraint("tenant", "user_id", "topic", "joined"),
+    Index(
+        "memberships_member_uq",
+        "tenant",
+        "topic",
+        "user_id",
+        unique=True,
+        postgresql_where=text("left_at IS NULL"),
+        sqlite_where=text("left_at IS NULL"),
+    ),
+    Index(
+        "memberships_left_ix",
+        "tenant",
+        "topic",
+        "user_id",
+        "left_at",
+        postgresql_where=text("left_at IS NOT NULL"),
+        sqlite_where=text("left_at IS NOT NULL"),
+    ),
+    comment="Intervals, never deleted. Everybody's has no rows: it is later than inbox_heads.joined.",
+)
+
+shared_items = Table(
+    "shared_items",
+    metadata,
+    Column("tenant", KeyText, nullable=False),
+    Column("user_id", KeyText, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("notification_id", Uuid, nullable=False),
+    Column("version", BigInteger, nullable=False, comment="the last change's"),
+    Column("delivered_at", BigInteger, comment="only where a step says unless: delivered; takes no version"),
+    Column("seen_at", BigInteger),
+    Column("read_at", BigInteger),
+    Column("archived_at", BigInteger),
+    Column("snoozed_until", BigInteger),
+    PrimaryKeyConstraint("tenant", "user_id", "position"),
+    Index("shared_items_version_ix", "tenant", "user_id", "version", "position"),
+    Index("shared_items_notification_ix", "tenant", "notification_id", "user_id"),
+    comment="The whole state of a shared item, once its user has touched it; until then the marks say it.",
+)
+
+shared_marks = Table(
+    "shared_marks",
+    metadata,
+    Column("tenant", KeyText, nullable=False),
+    Column("user_id", KeyText, nullable=False),
+    Column("level", SmallInteger, nullable=False, comment="MarkLevel"),
+    Column("position", BigInteger, nullable=False, comment="untouched items from the mark before to here got it"),
+    Column("version", BigInteger, nullable=False, comment="with this version"),
+    Column("marked_at", BigInteger, nullable=False, comment="at this time"),
+    PrimaryKeyConstraint("tenant", "user_id", "level", "position"),
+    comment="How a user's marks moved: the last position of each level is inbox_heads.…_mark.",
+)
+
 timers = Table(
     "timers",
     metadata,
@@ -134,6 +264,7 @@ deliveries = Table(
     Column("notification_id", Uuid, nullable=False),
     Column("user_id", KeyText, comment="the user, or:"),
     Column("address", KeyText, comment="an e-mail address or phone number instead of a user"),
+    Column("position", BigInteger, comment="of a shared notification: where it stands in the tenant's log"),
     Column("step", SmallInteger, nullable=False),
     Column("channel", KeyText, nullable=False),
     Column("priority", SmallInteger, nullable=False),
@@ -177,8 +308,25 @@ deliveries = Table(
         "priority",
         "due_at",
         "id",
-        postgresql_where=text("state = 'queued'"),
-        sqlite_where=text("state = 'queued'"),
+        postgresql_where=text("state = 'queued' AND position IS NULL"),
+        sqlite_where=text("state = 'queued' AND position IS NULL"),
+    ),
+    Index(
+        "deliveries_shared_queue_ix",
+        "channel",
+        "priority",
+        "due_at",
+        "id",
+        postgresql_where=text("state = 'queued' AND position IS NOT NULL"),
+        sqlite_where=text("state = 'queued' AND position IS NOT NULL"),
+    ),
+    Index(
+        "deliveries_shared_open_ix",
+        "tenant",
+        "notification_id",
+        "id",
+        postgresql_where=text("finished_at IS NULL AND position IS NOT NULL"),
+        sqlite_where=text("finished_at IS NULL AND position IS NOT NULL"),
     ),
     Index(
         "deliveries_lease_ix",
@@ -202,6 +350,36 @@ deliveries = Table(
         "notification_id",
         postgresql_where=text("state = 'queued'"),
         sqlite_where=text("state = 'queued'"),
+    ),
+)
+
+expansions = Table(
+    "expansions",
+    metadata,
+    Column("tenant", KeyText, nullable=False),
+    Column("notification_id", Uuid, nullable=False),
+    Column("step", SmallInteger, nullable=False),
+    Column("channel", KeyText, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("turn", BigInteger, nullable=False, comment="the `after` of the turn that it is expanded for"),
+    Column("after_user", KeyText, nullable=False, server_default=text("''"), comment="the last member looked at"),
+    Column("state", KeyText, nullable=False, comment="ExpansionState"),
+    Column("due_at", BigInteger, nullable=False, comment="when the next chunk is due"),
+    Column("members", Integer, nullable=False, server_default=text("0"), comment="looked at in this turn"),
+    Column("deliveries", Integer, nullable=False, server_default=text("0"), comment="of those: have a delivery"),
+    Column("reached", Integer, nullable=False, server_default=text("0"), comment="of those: need none"),
+    Column("unreachable", Integer, nullable=False, server_default=text("0"), comment="of those: no endpoint"),
+    Column("reason", Text, comment="why it ended, in words"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    PrimaryKeyConstraint("tenant", "notification_id", "step"),
+    Index(
+        "expansions_queue_ix",
+        "channel",
+        "priority",
+        "due_at",
+        postgresql_where=text("state = 'waiting'"),
+        sqlite_where=text("state = 'waiting'"),
     ),
 )
 
@@ -271,6 +449,7 @@ wakeups = Table(
     Column("id", Uuid, primary_key=True),
     Column("tenant", KeyText, nullable=False),
     Column("heads", Text, nullable=False, comment="JSON list of [user, version]"),
+    Column("shared", Text, comment="JSON list of [topic, position, previous]"),
     Column("created_at", BigInteger, nullable=False),
     Index("wakeups_created_ix", "created_at"),
 )

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import DeliveryState, InboxChange, ItemState, TimerKind
+from hub.store import shared_timers
 from hub.store.recipients import Applied, lock_items, tally_of, write_items
 from hub.store.release import release, take_others
 from hub.store.rows import Row, Values
@@ -26,8 +27,8 @@ async def next_due(connection: AsyncConnection) -> int | None:
 async def apply_next(connection: AsyncConnection, now: int, limit: int, cluster: str) -> tuple[int, Applied]:
     """Take the earliest due timer that nobody else holds, apply and delete it; returns how many timers it was.
 
-    A release may take others of its tenant along, up to the limit. Locks: timers (never waited for), deliveries, heads,
-    items; of what is replaced, those deliveries that nobody holds.
+    A release may take others of its tenant along, up to the limit. Locks: timers (never waited for), deliveries, the
+    shared log, heads, items; of what is replaced, those deliveries that nobody holds.
     """
     due = sa.select(timers).where(timers.c.due_at <= now).order_by(timers.c.due_at, timers.c.id).limit(1)
     timer = (await connection.execute(due.with_for_update(skip_locked=True))).first()
@@ -63,4 +64,6 @@ async def _unsnooze(connection: AsyncConnection, timer: Row, now: int, cluster: 
         values: Values = {"snoozed_until": None, "version": back.version}
         changed.append((locked, values))
         changes.append(InboxChange(head.key, head.head(cluster), item=back))
+    if not changed:
+        return await shared_timers.unsnooze(connection, timer, now, cluster)
     return await write_items(connection, changed, changes, now)

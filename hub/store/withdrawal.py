@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import DeliveryState, InboxChange, ItemState
 from hub.store.delivery_sql import in_state
+from hub.store.expansions import end_fallback
 from hub.store.recipients import Applied, lock_items, tally_of, write_items
 from hub.store.rows import Values
+from hub.store.shared_append import append_gone
 from hub.store.sql import among
 from hub.store.tables import deliveries, inbox_items, notifications, timers
 
@@ -30,7 +32,7 @@ RECALLED = "The notification was recalled before this step was sent."
 async def recall(connection: AsyncConnection, of: Of, now: int, cluster: str) -> Applied | None:
     """Recall a notification; None if there is none. Recalled again, it changes nothing.
 
-    Locks: the notification, its timers, queued deliveries, heads, items.
+    Locks: the notification, its timers, then as `withdraw`.
     """
     here = sa.and_(notifications.c.tenant == of.tenant, notifications.c.id == of.notification)
     found = await connection.execute(sa.select(notifications.c.recalled_at).where(here).with_for_update())
@@ -49,8 +51,13 @@ async def withdraw(
 ) -> Applied:
     """Make the items of a notification GONE, whether they have appeared or not, and end what is still queued.
 
-    Locks: queued deliveries, heads, items.
+    Locks: of a shared one, expansions, queued deliveries, the log; of others, queued deliveries, heads, items.
     """
+    here = sa.and_(notifications.c.tenant == of.tenant, notifications.c.id == of.notification)
+    if await connection.scalar(sa.select(notifications.c.topic).where(here)) is not None:
+        await end_fallback(connection, of.tenant, of.notification, now, ending=ending, reason=reason)
+        event = await append_gone(connection, of.tenant, of.notification, now)
+        return [] if event is None else [event]
     await _end_queued(connection, of, now, ending, reason)
     there = inbox_items.c.state != int(ItemState.GONE)
     changed, changes = [], []

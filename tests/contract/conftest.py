@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hub.ports import DeliveryQueue, PersonalData
+from hub.ports import DeliveryQueue, PersonalData, SharedLog
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
+from hub.store.shared import SqlSharedLog
 from tests.support.rows import Rows
 
 
@@ -26,6 +27,11 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def store(database: Database) -> SqlInboxStore:
     return SqlInboxStore(database)
+
+
+@pytest.fixture
+def log(database: Database) -> SharedLog:
+    return SqlSharedLog(database)
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ import pytest
 
 from hub.bus.memory import MemoryBus, Switchboard
 from hub.bus.redis import RedisBus
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
+from hub.core.model import BROADCAST, InboxKey, TopicKey
+from hub.core.wire import LiveChange, SharedChange
 from hub.ports import Bus
 from tests.support.listener import PATIENCE, RecordingListener
 
 ADA = InboxKey("default", "ada")
 BOB = InboxKey("default", "bob")
+SALES = TopicKey("default", "sales")
 LAST = tuple(InboxKey("default", f"last-{number}") for number in range(24))
 """Enough for every part of a cluster to be the home of some."""
 
@@ -202,6 +203,59 @@ async def test_users_and_tenants_of_any_characters_are_kept_apart(
     await bus.subscribe([one])
     await bus.publish([(other, change(1)), (one, change(2))])
     assert await heard_until_last(bus, listener) == [(one, change(2))]
+
+
+async def test_a_topics_events_are_heard_by_the_nodes_that_subscribed_to_it(cluster: Cluster) -> None:
+    bus, heard = await cluster.node()
+    other, heard_elsewhere = await cluster.node()
+    third, heard_by_third = await cluster.node()
+    everyone = TopicKey("default", BROADCAST)
+    await bus.subscribe([ADA, SALES])
+    await other.subscribe([SALES, everyone])
+    assert await third.publish([(SALES, SharedChange(7, 3)), (everyone, SharedChange(8, 0)), (ADA, change(1))])
+    assert await heard.next_shared() == (SALES, SharedChange(7, 3))
+    assert await heard.next_change() == (ADA, change(1))
+    assert {await heard_elsewhere.next_shared() for _ in range(2)} == {
+        (SALES, SharedChange(7, 3)),
+        (everyone, SharedChange(8, 0)),
+    }
+    assert await heard_until_last(third, heard_by_third) == []
+    assert heard.shared.empty()
+    assert heard_by_third.shared.empty()
+
+
+async def test_a_topics_events_keep_their_order(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    await bus.subscribe([SALES])
+    sent = [SharedChange(position, position - 1) for position in range(1, 51)]
+    assert all(await asyncio.gather(*(bus.publish([(SALES, event)]) for event in sent)))
+    assert [(await listener.next_shared())[1] for _ in sent] == sent
+
+
+async def test_a_topic_is_heard_no_more_after_unsubscribe(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    await bus.subscribe([SALES, ADA])
+    await bus.unsubscribe([SALES])
+    await bus.publish([(SALES, SharedChange(1, 0)), (ADA, change(1))])
+    assert await heard_until_last(bus, listener) == [(ADA, change(1))]
+    await bus.subscribe([SALES])
+    await bus.publish([(SALES, SharedChange(2, 1))])
+    assert await listener.next_shared() == (SALES, SharedChange(2, 1))
+    assert listener.shared.empty()
+
+
+async def test_a_topic_and_a_user_of_one_name_are_kept_apart(cluster: Cluster) -> None:
+    bus, listener = await cluster.node()
+    namesake = TopicKey(*ADA)
+    await bus.subscribe([namesake])
+    await bus.publish([(ADA, change(1)), (namesake, SharedChange(1, 0))])
+    assert await listener.next_shared() == (namesake, SharedChange(1, 0))
+    assert await heard_until_last(bus, listener) == []
+    await bus.subscribe([ADA])
+    await bus.unsubscribe([namesake])
+    await bus.publish([(namesake, SharedChange(2, 1)), (ADA, change(2))])
+    assert await heard_until_last(bus, listener) == [(ADA, change(2))]
+    assert listener.shared.empty()
 
 
 async def test_everybody_hears_what_is_due(cluster: Cluster) -> None:

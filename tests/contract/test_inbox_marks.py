@@ -19,6 +19,7 @@ from tests.support.inboxes import (
     GRACE,
     LATER,
     ClientView,
+    changes_of,
     check_inbox,
     delivery_states,
     fill,
@@ -166,8 +167,8 @@ class TestMark:
         await store.mark(ADA, MarkAction.SNOOZE, ids(item), LATER, until=LATER + 50)
         assert await store.apply_timers(LATER + 10, 9) == []
         assert (await store.head(ADA)).counts == (0, 0)
-        back = await store.apply_timers(LATER + 50, 9)
-        assert [change.item.snoozed_until for change, _ in back if change.item is not None] == [None]
+        back = changes_of(await store.apply_timers(LATER + 50, 9))
+        assert [change.item.snoozed_until for change in back if change.item is not None] == [None]
         assert (await check_inbox(database, ADA)).counts == (1, 1)
         await store.mark(ADA, MarkAction.SNOOZE, ids(item), LATER, until=LATER + 90)
         ended = await store.mark(ADA, MarkAction.SNOOZE, ids(item), LATER, until=None)
@@ -203,7 +204,7 @@ class TestMark:
                 assert whole is not None
                 client.items[published.id], client.head = whole, published.heads["ada"]
             if dice.random() < 0.3:
-                for change, _ in await store.apply_timers(now, 500):
+                for change in changes_of(await store.apply_timers(now, 500)):
                     await client.take(store, change)
             cursors.append(client.head.cursor)
             await client.assert_equals(database, ADA)

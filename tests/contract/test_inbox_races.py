@@ -22,6 +22,7 @@ from tests.support.inboxes import (
     GRACE,
     LATER,
     TENANT,
+    changes_of,
     check_inbox,
     delivery_states,
     fill,
@@ -64,7 +65,7 @@ class Crowd:
 
     async def sweeper(self, dice: random.Random) -> None:
         for _ in range(6):
-            for change, _wakeup in await self.store.apply_timers(LATER + dice.randint(0, 3), 3):
+            for change in changes_of(await self.store.apply_timers(LATER + dice.randint(0, 3), 3)):
                 self.taken[change.key].append(change.head.version)
 
 

@@ -31,6 +31,7 @@ from tests.support.inboxes import (
     LATER,
     TENANT,
     ClientView,
+    changes_of,
     check_inbox,
     delivery_states,
     fill,
@@ -62,7 +63,7 @@ async def test_gone_from_every_inbox_and_out_of_the_queue(database: Database, st
     recalled = await store.recall(TENANT, sent.id, LATER)
 
     assert recalled is not None
-    assert [(change.key, change.ids, change.fields) for change, _ in recalled] == [
+    assert [(change.key, change.ids, change.fields) for change in changes_of(recalled)] == [
         (ADA, (sent.id,), {"removed": True}),
         (GRACE, (sent.id,), {"removed": True}),
     ]
@@ -70,7 +71,7 @@ async def test_gone_from_every_inbox_and_out_of_the_queue(database: Database, st
     left = {each.id: list(each.heads) for each in await store.leftover_wakeups(LATER + 1, 9)}
     assert wakeup is not None
     assert left[wakeup.id] == [(ADA, 3), (GRACE, 2)]
-    for change, _ in recalled:
+    for change in changes_of(recalled):
         assert change.head == await check_inbox(database, change.key)
         assert await store.item(change.key, sent.id) is None
         [(state, reason, finished_at)] = await delivery_states(database, change.key)
@@ -78,7 +79,7 @@ async def test_gone_from_every_inbox_and_out_of_the_queue(database: Database, st
         assert reason is not None
         assert "recalled" in reason
     assert [item.content.id for item in (await store.page(ADA, InboxQuery())).items] == [other]
-    await client.take(store, recalled[0][0])
+    await client.take(store, changes_of(recalled)[0])
     await client.assert_equals(database, ADA)
     [gone] = (await missed(store, ADA, cursor, 9)).items
     assert (gone.content.id, gone.state, gone.version) == (sent.id, ItemState.GONE, 3)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 
-from hub.core.model import InboxChange, InboxKey, InboxQuery, ItemState, MarkAction, SharedWakeup
+from hub.core.model import InboxKey, InboxQuery, ItemState, MarkAction
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from tests.support.clock import START
@@ -19,6 +19,7 @@ from tests.support.inboxes import (
     LATER,
     TENANT,
     ClientView,
+    changes_of,
     check_inbox,
     delivery_states,
     fill,
@@ -38,10 +39,6 @@ async def other_store(database: Database, database_url: str) -> AsyncIterator[Sq
     async with await open_database(database_url, exclusive=False) as opened:
         assert opened.cluster == database.cluster
         yield SqlInboxStore(opened)
-
-
-def changes_of(applied: Sequence[tuple[InboxChange, SharedWakeup | None]]) -> list[InboxChange]:
-    return [change for change, _ in applied]
 
 
 class TestRelease:

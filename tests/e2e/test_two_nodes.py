@@ -12,12 +12,25 @@ from typing import Any, Self
 import httpx2
 import msgspec
 import pytest
+import redis
 import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
+from hub.bus.memory import MemoryBus, MemoryPresence
+from hub.core import wire
 from hub.core.model import InboxKey
 from hub.keyring import Keyring
+from hub.revoked import RevokedTokens
+from hub.service import Hub
 from hub.settings import Settings
+from hub.store.clock import DatabaseClock
+from hub.store.directory import SqlDirectory
+from hub.store.engine import open_database
+from hub.store.inbox import SqlInboxStore
+from hub.store.personal import SqlPersonalData
+from hub.store.revocations import SqlRevocations
+from hub.store.shared import SqlSharedLog
+from hub.store.tickets import SqlTicketStore
 from tests.support.process import BellwireProcess
 from tests.support.reference_client import ReferenceClient
 from tests.support.smtp_fake import SmtpFake
@@ -134,7 +147,7 @@ class Device:
 
     async def load(self, node: BellwireProcess) -> None:
         inbox = await read_inbox(node, self.client.user)
-        self.client.load(inbox["data"], inbox["cursor"])
+        self.client.load(inbox["data"])
 
 
 async def read_inbox(node: BellwireProcess, user: str) -> dict[str, Any]:
@@ -256,27 +269,15 @@ async def states(cluster: Cluster, notification: str) -> set[str]:
     return {delivery["state"] for delivery in state["deliveries"]}
 
 
-async def test_what_crashed_before_it_was_told_is_told_by_another(cluster: Cluster, postgres_url: str) -> None:
-    """Commit without telling, as a node does that dies between the two; a client hears of it within seconds."""
-    from hub.bus.memory import MemoryBus, MemoryPresence  # noqa: PLC0415 - only here
-    from hub.core import wire  # noqa: PLC0415 - only here
-    from hub.revoked import RevokedTokens  # noqa: PLC0415 - only here
-    from hub.service import Hub  # noqa: PLC0415 - only here
-    from hub.store.clock import DatabaseClock  # noqa: PLC0415 - only here
-    from hub.store.directory import SqlDirectory  # noqa: PLC0415 - only here
-    from hub.store.engine import open_database  # noqa: PLC0415 - only here
-    from hub.store.inbox import SqlInboxStore  # noqa: PLC0415 - only here
-    from hub.store.personal import SqlPersonalData  # noqa: PLC0415 - only here
-    from hub.store.revocations import SqlRevocations  # noqa: PLC0415 - only here
-    from hub.store.tickets import SqlTicketStore  # noqa: PLC0415 - only here
-
-    ada = Device("ada")
-    async with ada.connected(cluster.a):
-        database = await open_database(postgres_url)
+@asynccontextmanager
+async def mute(database_url: str) -> AsyncIterator[Hub]:
+    """Use cases that commit without telling, as in a node that dies between the two."""
+    async with await open_database(database_url) as database:
         clock = DatabaseClock(database)
         await clock.sync()
-        mute = Hub(
+        yield Hub(
             inbox=SqlInboxStore(database),
+            log=SqlSharedLog(database),
             directory=SqlDirectory(database),
             personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
@@ -285,7 +286,52 @@ async def test_what_crashed_before_it_was_told_is_told_by_another(cluster: Clust
             clock=clock,
             revoked=RevokedTokens(SqlRevocations(database), clock),
         )
-        outcome = await mute.notifications.publish("default", wire.PublishIn(recipients=["ada"], title="t"))
-        await database.close()
-        notification = msgspec.json.decode(outcome.body)["id"]
-        await ada.until(lambda: notification in ada.client.items)
+
+
+EVERYBODY = wire.AudienceIn(broadcast=True)
+
+
+async def test_what_crashed_before_it_was_told_is_told_by_another(cluster: Cluster, postgres_url: str) -> None:
+    """A client hears of it within seconds."""
+    ada = Device("ada")
+    async with ada.connected(cluster.a):
+        for recipients in (["ada"], EVERYBODY):
+            async with mute(postgres_url) as hub:
+                outcome = await hub.notifications.publish("default", wire.PublishIn(recipients=recipients, title="t"))
+            notification = msgspec.json.decode(outcome.body)["id"]
+            await ada.until(lambda notification=notification: notification in ada.client.items)
+
+
+async def test_a_topics_news_reach_its_members_on_every_node_whatever_redis_loses(
+    cluster: Cluster, postgres_url: str, flushed_redis_url: str
+) -> None:
+    ada, grace = Device("ada"), Device("grace")
+    members = f"{cluster.a.url}/v1/topics/news/members"
+    async with ada.connected(cluster.a), grace.connected(cluster.b):
+        assert (await cluster.http.put(members, json={"users": ["ada", "grace"]})).json() == {"changed": 2}
+        first = await cluster.publish(cluster.a, recipients={"topic": "news"})
+        for device in (ada, grace):
+            await device.until(lambda device=device: first in device.client.items)
+        await grace.send(type="read", ids=[first])
+        await grace.until(lambda: grace.client.counts == {"unread": 0, "unseen": 0})
+        left = await cluster.http.request("DELETE", members, json={"users": ["ada"]})
+        assert left.json() == {"changed": 1}
+        second = await cluster.publish(cluster.b, recipients={"topic": "news"})
+        for_all = await cluster.publish(cluster.b, recipients={"broadcast": True})
+        await grace.until(lambda: {second, for_all} <= set(grace.client.items))
+        await ada.until(lambda: for_all in ada.client.items)
+        for device in (ada, grace):
+            await device.until(lambda device=device: device.client.counts == {"unread": 2, "unseen": 2})
+        # Nobody is told of this one, and no wake-up row is left to tell of it; then Redis drops its subscribers.
+        async with mute(postgres_url) as hub:
+            outcome = await hub.notifications.publish("default", wire.PublishIn(recipients=EVERYBODY, title="t"))
+            await hub.upkeep.republish_leftovers()
+        lost = msgspec.json.decode(outcome.body)["id"]
+        with redis.Redis.from_url(flushed_redis_url, protocol=2) as client:
+            client.client_kill_filter(_type="pubsub")
+        for device in (ada, grace):
+            await device.until(lambda device=device: lost in device.client.items)
+    assert set(ada.client.items) == {first, for_all, lost}
+    for device in (ada, grace):
+        inbox = await read_inbox(cluster.a, device.client.user)
+        assert {item["id"] for item in inbox["data"]} == set(device.client.items)

@@ -16,8 +16,6 @@ from tests.support.bad_publishes import GOOD, INVALID, MALFORMED, changed
 
 PATH = "/v1/notifications/batch"
 NOT_BUILT = [
-    changed(recipients={"topic": "news"}),
-    changed(recipients={"broadcast": True}),
     changed(template="welcome"),
 ]
 

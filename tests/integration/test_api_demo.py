@@ -95,10 +95,18 @@ async def test_publishing_and_what_became_of_it(client: httpx2.AsyncClient, api:
 
 @pytest.mark.parametrize(
     "recipients",
-    [["someone"], ["ada", "someone"], [{"email": "victim@example.com"}], ["ada", {"phone": "+15551234567"}]],
+    [
+        ["someone"],
+        ["ada", "someone"],
+        [{"email": "victim@example.com"}],
+        ["ada", {"phone": "+15551234567"}],
+        {"topic": "news"},
+        {"broadcast": True},
+    ],
 )
-async def test_the_demo_reaches_nobody_else(client: httpx2.AsyncClient, recipients: list[object]) -> None:
-    body = {"recipients": recipients, "title": "Hello", "inbox": False}
+@pytest.mark.parametrize("inbox", [True, False])
+async def test_the_demo_reaches_nobody_else(client: httpx2.AsyncClient, recipients: object, inbox: bool) -> None:  # noqa: FBT001 - a parameter
+    body = {"recipients": recipients, "title": "Hello", "inbox": inbox}
     problem(await client.post("/demo/notifications", json=body), 422, "invalid-request", "$.recipients")
 
 
@@ -106,6 +114,8 @@ async def test_other_peoples_notifications_are_not_shown(client: httpx2.AsyncCli
     for body in (
         {"recipients": ["ada", "someone"], "title": "Private"},
         {"recipients": [{"email": "someone@example.com"}], "title": "Private", "inbox": False},
+        {"recipients": {"topic": "someones"}, "title": "Private"},
+        {"recipients": {"broadcast": True}, "title": "Private"},
     ):
         published = (await client.post("/v1/notifications", json=body, headers=PUBLISHER)).json()
         problem(await client.get(f"/demo/notifications/{published['id']}"), 404, "not-found")

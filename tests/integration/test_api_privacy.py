@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from hub.core.errors import StoreUnavailable
-from hub.core.model import InboxKey, PersonalNotification
-from hub.core.wire import LiveChange
+from hub.core.model import InboxKey, PersonalNotification, TopicKey
+from hub.core.wire import LiveChange, SharedChange
 from hub.service import DISCONNECT_EVENT
 from tests.support.api import ACME_KEY, PUBLISHER, Api, open_api, problem
 
@@ -27,6 +27,9 @@ class Ear:
 
     def on_change(self, key: InboxKey, change: LiveChange) -> None:
         self.heard.append((key, change.event))
+
+    def on_shared(self, key: TopicKey, change: SharedChange) -> None:
+        pass
 
     def on_gap(self) -> None:
         pass

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from hub.core.model import Channel, Priority
 from hub.store import delivery_rescue
 from hub.store.deliveries import next_due, renewal
-from hub.store.delivery_claims import claim_due
-from hub.store.delivery_settle import recipients_steps
+from hub.store.delivery_claims import claim_direct
+from hub.store.delivery_turns import recipients_steps
 from hub.store.engine import Database, open_database
 from tests.support.clock import START
 from tests.support.plans import explain, indexes, kinds, scanned_whole
@@ -75,7 +75,7 @@ async def _claim(full: Database, *, generic: bool) -> None:
         "limit": 50,
         "leased_until": START + 600_000,
     }
-    plan = await explain(full, claim_due, values, generic=generic)
+    plan = await explain(full, claim_direct, values, generic=generic)
     assert scanned_whole(plan) == set()
     assert "deliveries_queue_ix" in indexes(plan)
     assert "Sort" not in kinds(plan), "the index already has the order"
@@ -96,7 +96,7 @@ async def _rescue(full: Database) -> None:
     assert scanned_whole(returning) == set()
     assert "deliveries_lease_ix" in indexes(returning)
 
-    tidying = await explain(full, delivery_rescue.tidy_due, {"now": START + 500_000, "limit": 10})
+    tidying = await explain(full, delivery_rescue.tidy_direct, {"now": START + 500_000, "limit": 10})
     assert scanned_whole(tidying) == set()
     probes = [node for node in tidying if node.get("Index Name") == "deliveries_queue_ix"]
     assert len(probes) == len(Channel) * len(Priority)

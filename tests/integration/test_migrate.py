@@ -13,9 +13,24 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hub.core.errors import ConfigurationError
+from hub.core.model import InboxQuery
 from hub.store.engine import open_database
+from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import HEAD_REVISION, MIGRATIONS, migrate, schema_is_current
 from hub.store.tables import metadata
+from tests.support.clock import START
+from tests.support.inboxes import ADA, publication
+
+_STORED_BY_0002 = """
+INSERT INTO notifications (tenant, id, category, title, body, priority, inbox, plan, created_at)
+VALUES ('default', '00000000000070008000000000000001', 'c', 't', '', 2, true, '[]', 1);
+INSERT INTO inbox_heads (tenant, user_id, epoch, version, floor, unread_count, unseen_count, created_at)
+VALUES ('default', 'ada', 'e', 1, 0, 1, 1, 1);
+INSERT INTO inbox_items (tenant, user_id, notification_id, state, version, since, appeared_at, category)
+VALUES ('default', 'ada', '00000000000070008000000000000001', 1, 1, 1, 1, 'c');
+INSERT INTO wakeups (id, tenant, heads, created_at)
+VALUES ('00000000000070008000000000000002', 'default', '[["ada", 1]]', 1)
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -63,6 +78,31 @@ async def test_empty_database(empty_url: str) -> None:
         assert await schema_is_current(database)
         await database.identify()
         assert database.cluster
+
+
+async def test_what_an_older_version_stored_is_kept(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From each revision: an inbox and its notification come through, and go on working."""
+    with monkeypatch.context() as older:
+        older.setattr("hub.store.migrate.HEAD_REVISION", "0002")
+        await migrate(empty_url)
+    async with await open_database(empty_url) as database:
+        async with database.writer() as connection:
+            for statement in _STORED_BY_0002.split(";\n"):
+                await connection.exec_driver_sql(statement)
+        assert not await schema_is_current(database)
+    await migrate(empty_url)
+    async with await open_database(empty_url) as database:
+        assert await schema_is_current(database)
+        store = SqlInboxStore(database)
+        await store.publish(publication("ada"), START)
+        page = await store.page(ADA, InboxQuery())
+        assert [item.content.title for item in page.items] == ["Hello", "t"]
+        assert (page.head.version, page.head.counts, page.head.position) == (2, (2, 2), 0)
+        [told, left] = await store.leftover_wakeups(START + 1, 10)
+        assert [(list(wakeup.heads), list(wakeup.shared)) for wakeup in (told, left)] == [
+            ([(ADA, 1)], []),
+            ([(ADA, 2)], []),
+        ]
 
 
 async def test_again_and_side_by_side(empty_url: str) -> None:

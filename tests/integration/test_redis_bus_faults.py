@@ -10,7 +10,7 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from hub.bus.names import DUE, inbox_channel
+from hub.bus.names import DUE, channel_of
 from hub.bus.redis import RedisBus
 from hub.bus.sender import FLUSH_BYTES, Message, Sender
 from hub.core.model import InboxKey
@@ -20,7 +20,7 @@ from tests.support.proxy import Proxy, proxy_to
 from tests.support.redis_bus import ADA, BOB, CHANGE, be_patient, flows, link_of, started
 from tests.support.valkey import Valkey, valkey_server
 
-ADA_CHANNEL = inbox_channel(ADA)[1]
+ADA_CHANNEL = channel_of(ADA)[1]
 
 
 @pytest.fixture

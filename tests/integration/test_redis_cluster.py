@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 
-from hub.bus.names import SLOTS, inbox_channel, partition_in
+from hub.bus.names import SLOTS, channel_of, partition_in
 from hub.bus.presence import RedisPresence
 from hub.core.model import Attention, InboxKey
 from hub.ports import PresenceEntry
@@ -43,19 +43,19 @@ def users_of(cluster: ValkeyCluster, node: Valkey) -> Iterator[InboxKey]:
     slots = set()
     for number in itertools.count():
         key = InboxKey("default", f"user-{number}")
-        slot = SLOTS[inbox_channel(key)[0]]
+        slot = SLOTS[channel_of(key)[0]]
         if slot not in slots and cluster.node_of(slot) is node:
             slots.add(slot)
             yield key
 
 
 def slot_of(key: InboxKey) -> int:
-    return SLOTS[inbox_channel(key)[0]]
+    return SLOTS[channel_of(key)[0]]
 
 
 def test_partitions_are_slots_as_the_server_counts_them(shared: ValkeyCluster) -> None:
     for number in range(20):
-        partition, channel = inbox_channel(InboxKey("default", f"}}user{{{number}"))
+        partition, channel = channel_of(InboxKey("default", f"}}user{{{number}"))
         assert partition_in(channel) == partition
         assert shared.nodes[0].ask("CLUSTER", "KEYSLOT", channel) == SLOTS[partition]
 

@@ -14,7 +14,7 @@ from hub.bus.memory import MemoryBus, MemoryPresence
 from hub.core import wire
 from hub.core.errors import StoreUnavailable
 from hub.core.model import InboxKey, MarkAction, Selection
-from hub.core.wire import LiveChange
+from hub.ports import News
 from hub.revoked import RevokedTokens
 from hub.service import Hub, outbox
 from hub.service.upkeep import LEFTOVER_AGE
@@ -24,6 +24,7 @@ from hub.store.failures import CommitUnknown
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import START, ManualClock
 from tests.support.inboxes import ADA, publication
@@ -43,15 +44,16 @@ class DeafOnce(MemoryBus):
         super().__init__()
         self.heard = 0
 
-    async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
+    async def publish(self, news: Sequence[News]) -> bool:
         self.heard += 1
-        return self.heard > 1 and await super().publish(changes)
+        return self.heard > 1 and await super().publish(news)
 
 
 def hub_of(database: Database, store: SqlInboxStore, bus: MemoryBus, clock: ManualClock | None = None) -> Hub:
     clock = clock or ManualClock()
     return Hub(
         inbox=store,
+        log=SqlSharedLog(database),
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),

@@ -48,6 +48,7 @@ class Aim:
     page: str = field(default_factory=lambda: urlsafe_b64encode(f"1763700000000.{uuid4().hex}".encode()).decode())
     idempotency: str = field(default_factory=random_token)
     event: str = field(default_factory=random_token)
+    topic: str = field(default_factory=lambda: f"topic-{random_token()}")
     until: str = ""
 
 
@@ -72,6 +73,10 @@ def _public(url: str, status: int = 200, json: object = None) -> Call:
     return Call(url, json, publisher=status, user=status, nobody=status)
 
 
+def _members(aim: Aim) -> Call:
+    return Call(f"/v1/topics/{aim.topic}/members", {"users": [aim.user]}, publisher=200)
+
+
 def _mark(action: MarkAction) -> Callable[[Aim], list[Call]]:
     def calls(aim: Aim) -> list[Call]:
         until = {"until": aim.until} if action is MarkAction.SNOOZE else {}
@@ -88,7 +93,11 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
             {"recipients": [aim.user], "category": "own", "title": "the intruder's own"},
             {"Idempotency-Key": aim.idempotency},
             publisher=201,
-        )
+        ),
+        *(
+            Call("/v1/notifications", {"recipients": shared, "title": "the intruder's own"}, publisher=201)
+            for shared in ({"topic": aim.topic}, {"broadcast": True})
+        ),
     ],
     ("POST", "/v1/notifications/batch"): lambda aim: [
         Call(
@@ -118,6 +127,13 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
     ],
     ("GET", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],
     ("DELETE", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],
+    ("GET", "/v1/topics/{topic}/members"): lambda aim: [
+        Call(f"/v1/topics/{aim.topic}/members", publisher=200),
+        Call(f"/v1/topics/{aim.topic}/members?after={aim.user}", publisher=200),
+    ],
+    ("GET", "/v1/users/{user}/topics"): lambda aim: [Call(f"/v1/users/{aim.user}/topics", publisher=200, user=200)],
+    ("DELETE", "/v1/topics/{topic}/members"): lambda aim: [_members(aim)],
+    ("PUT", "/v1/topics/{topic}/members"): lambda aim: [_members(aim)],
     ("GET", "/v1/users/{user}"): lambda aim: [Call(f"/v1/users/{aim.user}", publisher=404)],
     ("PUT", "/v1/users/{user}"): lambda aim: [Call(f"/v1/users/{aim.user}", {"name": "own"}, publisher=201)],
     ("POST", "/v1/users/{user}/devices"): lambda aim: [
@@ -187,7 +203,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 async def _settle_in(world: World) -> Aim:
     """Give the victim one of everything, and return what the intruder has come to know of it."""
     publisher, ada = world.publisher(VICTIM), world.user(VICTIM, "ada")
-    key = random_token()
+    key, topic = random_token(), Aim("").topic
     until = rfc3339(world.node.parts.hub.clock.now() + HOUR)
     async with world.http() as client:
         contact = {"email": f"{MARK}@acme.test", "name": MARK}
@@ -199,6 +215,10 @@ async def _settle_in(world: World) -> Aim:
                 "/v1/notifications", json=_content("ada"), headers=publisher | {"Idempotency-Key": key}
             )
             key, first = random_token(), key
+        members = f"/v1/topics/{topic}/members"
+        assert (await client.put(members, json={"users": ["ada"]}, headers=publisher)).json() == {"changed": 1}
+        for shared in ({"topic": topic}, {"broadcast": True}):
+            await client.post("/v1/notifications", json=_content("ada") | {"recipients": shared}, headers=publisher)
         page = (await client.get("/v1/inbox?limit=1", headers=ada)).json()
     world.mailbox.add(channel="email", to=f"{MARK}@acme.test", subject=MARK, text=MARK, html=MARK, sent_at=0)
     return Aim(
@@ -209,6 +229,7 @@ async def _settle_in(world: World) -> Aim:
         cursor=page["cursor"],
         page=page["next"],
         idempotency=first,
+        topic=topic,
         until=until,
     )
 
@@ -273,7 +294,7 @@ async def test_no_call_reaches_into_another_tenant(world: World) -> None:
         for listener in listening:
             frame = await listener.next()
             assert (frame["type"], frame["item"]["title"]) == ("item", MARK), "the victim heard of the intruder"
-            assert frame["counts"] == {"unread": 3, "unseen": 3}
+            assert frame["counts"] == {"unread": 5, "unseen": 5}
 
 
 async def _compare(
@@ -292,10 +313,17 @@ async def _compare(
         if not call.public:
             for name, value in asdict(aims[0][1]).items():
                 said = value in answer.text and value not in call.url
-                assert name in {"user", "until"} or not said, f"{where} tells the {name}"
+                # The intruder has a user and a topic of the same names, which may be told.
+                assert name in {"user", "topic", "until"} or not said, f"{where} tells the {name}"
         assert MARK not in answer.text, where
         told = {name: answer.headers.get(name) for name in ("content-type", "idempotent-replayed", "etag")}
-        answers.append((answer.status_code, told, _plain(answer, None if call.public else aim.user)))
+        answers.append(
+            (
+                answer.status_code,
+                told,
+                _plain(answer, {} if call.public else {aim.user: "the user", aim.topic: "the topic"}),
+            )
+        )
     assert answers[0] == answers[1], f"{route} as {kind} tells what another tenant has"
 
 
@@ -319,26 +347,26 @@ def _signed(world: World, user: str, kid: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {jwt.encode(claims, secret, headers={'kid': kid})}"}
 
 
-def _plain(answer: httpx2.Response, user: str | None) -> object:
-    """Return an answer without what is new in every one, and with the user that was asked for by one name."""
+def _plain(answer: httpx2.Response, names: Mapping[str, str]) -> object:
+    """Return an answer without what is new in every one, and with what was asked for by one name each."""
     if not answer.headers.get("content-type", "").startswith("application/"):
         return answer.text
-    return _plain_value(answer.json(), user)
+    return _plain_value(answer.json(), names)
 
 
-def _plain_value(value: Any, user: str | None) -> object:
+def _plain_value(value: Any, names: Mapping[str, str]) -> object:
     match value:
         case dict():
             return {
                 name: "…"
                 if item and (name in _VOLATILE or name.endswith(("_at", "_before")))
-                else _plain_value(item, user)
+                else _plain_value(item, names)
                 for name, item in value.items()
             }
         case list():
-            return [_plain_value(item, user) for item in value]
-        case str() if value == user:
-            return "the user"
+            return [_plain_value(item, names) for item in value]
+        case str() if value in names:
+            return names[value]
     return value
 
 
@@ -371,6 +399,10 @@ async def _listen_everywhere(world: World, stack: AsyncExitStack, tenant: str, u
 @pytest.mark.parametrize("kind", [kind for kinds in LISTENERS.values() for kind in kinds])
 async def test_no_transport_hears_of_another_tenant(world: World, kind: type[Listener]) -> None:
     known, nobodys = await _settle_in(world), Aim(user="grace").cursor
+    async with world.http() as client:
+        for tenant, users in ((VICTIM, ["ada"]), (INTRUDER, ["ada", NEIGHBOUR])):
+            headers = world.publisher(tenant)
+            await client.put("/v1/topics/of-one-name/members", json={"users": users}, headers=headers)
     for user in ("ada", NEIGHBOUR):
         for cursor in (None, known.cursor, nobodys):
             async with AsyncExitStack() as stack:
@@ -396,7 +428,9 @@ async def _check_hearing(world: World, listener: Listener, user: str) -> None:
     ada, mine = world.user(VICTIM, "ada"), world.user(INTRUDER, user)
     own = {"recipients": [user], "category": "own", "title": "own"}
     async with world.http() as client:
-        await client.post("/v1/notifications", json=_content("ada"), headers=world.publisher(VICTIM))
+        for recipients in (["ada"], {"topic": "of-one-name"}, {"broadcast": True}):
+            content = _content("ada") | {"recipients": recipients}
+            await client.post("/v1/notifications", json=content, headers=world.publisher(VICTIM))
         for action in ("seen", "read", "archive"):
             done = await client.post(f"/v1/inbox/{action}", json={"all": True}, headers=ada)
             assert done.json()["unread_count"] == 0 or action == "seen"

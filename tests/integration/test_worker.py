@@ -20,24 +20,29 @@ from fallback.rescuer import MAX_CLAIMS
 from fallback.worker import Worker
 from hub.bus.memory import MemoryBus
 from hub.core import wire
-from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkAction, Selection
+from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkAction, Selection, Step
 from hub.core.plan import RECHECK
-from hub.ports import Settlement
+from hub.ports import ExpansionKey, Settlement
 from hub.revoked import RevokedTokens
 from hub.service import Hub
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.directory import SqlDirectory
-from hub.store.engine import open_database
+from hub.store.engine import Database, open_database
+from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
-from tests.support.clock import ManualClock
+from tests.support.clock import START, ManualClock
 from tests.support.deliveries import FixedPresence
 from tests.support.scripted import ScriptedProvider
+from tests.support.shared_rows import SharedRows
 
 ADA = InboxKey("default", "ada")
 MINUTE = 60_000
+LOOPS = 7
+"""How many loops a worker has."""
 
 
 @dataclass
@@ -46,6 +51,8 @@ class World:
 
     hub: Hub
     queue: SqlDeliveryQueue
+    expansions: SqlExpansions
+    database: Database
     clock: ManualClock
     presence: FixedPresence = field(default_factory=FixedPresence)
     email: ScriptedProvider = field(default_factory=ScriptedProvider)
@@ -56,6 +63,7 @@ class World:
         return Worker(
             hub=self.hub,
             queue=self.queue,
+            expansions=self.expansions,
             presence=self.presence,
             providers=providers,
             renderer=Renderer(),
@@ -83,11 +91,17 @@ async def running(worker: Worker) -> AsyncIterator[Worker]:
 
 
 @pytest.fixture
+def shared(world: World) -> SharedRows:
+    return SharedRows(world.database)
+
+
+@pytest.fixture
 async def world(database_url: str) -> AsyncIterator[World]:
     database = await open_database(database_url)
     clock = ManualClock()
     hub = Hub(
         inbox=SqlInboxStore(database),
+        log=SqlSharedLog(database),
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
@@ -100,7 +114,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
     await hub.users.add_device("default", "ada", wire.DeviceIn(token="token-1"))
     await hub.users.add_device("default", "ada", wire.DeviceIn(token="token-2"))
     try:
-        yield World(hub, SqlDeliveryQueue(database), clock)
+        yield World(hub, SqlDeliveryQueue(database), SqlExpansions(database), database, clock)
     finally:
         await database.close()
 
@@ -264,7 +278,7 @@ async def test_it_runs_is_woken_and_stops_with_everything_settled(world: World) 
         await event.wait()
 
     async with running(world.worker(wait=until_nudged)) as worker:
-        for _ in range(6):  # every loop has had its first round
+        for _ in range(LOOPS):  # every one has had its first round
             await waiting.acquire()
         notification = await world.publish({"channel": "email", "after": 0})
         worker.on_due(world.clock.now())
@@ -278,13 +292,17 @@ async def test_each_loop_is_woken_for_what_comes_before_its_next_look(world: Wor
     """The deliveries' next look may be soon and the timers' late; what is due in between must not wait for it."""
     worker = world.worker()
     woken: list[str] = []
-    for name, loop in (("deliveries", worker._deliveries), ("timers", worker._timers)):
-        loop.nudge = lambda name=name: woken.append(name)  # type: ignore[method-assign,misc] # to see who is woken
-    await worker._fill()
-    await worker._apply_timers()
     now = world.clock.now()
-    worker._deliveries_at, worker._timers_at = now + 100, now + 300
-    for due, expected in ((99, ["deliveries", "timers"]), (100, ["timers"]), (299, ["timers"]), (300, [])):
+    loops = {"deliveries": worker._deliveries, "expansions": worker._expansions, "timers": worker._timers}
+    for next_look, (name, loop) in enumerate(loops.items(), 1):
+        loop.nudge = lambda name=name: woken.append(name)  # type: ignore[method-assign,misc] # to see who is woken
+        loop._looks_at = now + 100 * next_look
+    for due, expected in (
+        (99, ["deliveries", "expansions", "timers"]),
+        (100, ["expansions", "timers"]),
+        (299, ["timers"]),
+        (300, []),
+    ):
         woken.clear()
         worker.on_due(now + due)
         assert woken == expected
@@ -364,3 +382,71 @@ async def test_timers_are_applied(world: World) -> None:
     async with running(world.worker()):
         await applied.wait()
     assert await world.states(notification) == ["expired"]
+
+
+async def test_an_audience_s_step_is_expanded_and_sent_when_it_is_due(world: World, shared: SharedRows) -> None:
+    await shared.members("ben", "cyd", "dan", reachable=[Channel.EMAIL])
+    await shared.members("eve", reachable=[])
+    notification = await shared.publish([Step(Channel.EMAIL, MINUTE)])
+    await shared.touch(notification, "cyd", seen_at=START)
+    worker = world.worker(chunk=2)
+
+    assert await worker.run_once() == []
+    world.clock.advance(MINUTE)
+    settled = await worker.run_once()
+    while more := await worker.run_once():
+        settled += more
+
+    assert states(settled) == [DeliveryState.SENT] * 2
+    assert await shared.recipients(notification) == ["ben", "dan"]
+    assert await shared.counts(ExpansionKey("default", notification, 0)) == ("done", 4, 2, 1, 1)
+
+
+async def test_a_large_audience_leaves_direct_notifications_their_room(world: World, shared: SharedRows) -> None:
+    await shared.members(*(f"user-{number}" for number in range(9)), reachable=[Channel.EMAIL])
+    await shared.publish([Step(Channel.EMAIL, 0)])
+    world.email.block = asyncio.Event()
+    worker = world.worker(concurrency=2)
+    await worker._expander.round()
+    await worker._pool.fill()
+    assert worker._pool.busy == 2
+
+    await world.publish({"channel": "email", "after": 0})
+    await worker._pool.fill()
+
+    assert worker._pool.busy == 3
+    world.email.block.set()
+    await worker._pool.drain()
+
+
+async def test_who_fails_by_one_channel_is_reached_by_the_next(world: World, shared: SharedRows) -> None:
+    await shared.members("ben", "cyd")
+    notification = await shared.publish([Step(Channel.PUSH, 0), Step(Channel.EMAIL, MINUTE)])
+    world.push.outcomes = {"token of ben": Permanent("refused")}
+    worker = world.worker()
+
+    await worker.run_once()
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+    assert await shared.recipients(notification, 1) == ["ben"]
+    world.clock.advance(MINUTE)
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+
+    assert await shared.recipients(notification, 1) == ["ben", "cyd"]
+    assert len(world.email.calls) == 2
+
+
+async def test_an_audience_is_expanded_as_soon_as_the_worker_hears_of_it(world: World, shared: SharedRows) -> None:
+    waiting = asyncio.Semaphore(0)
+
+    async def until_nudged(event: asyncio.Event, milliseconds: int) -> None:
+        waiting.release()
+        await event.wait()
+
+    await shared.members("ben", reachable=[Channel.EMAIL])
+    async with running(world.worker(wait=until_nudged)) as worker:
+        for _ in range(LOOPS):
+            await waiting.acquire()
+        notification = await shared.publish([Step(Channel.EMAIL, 0)])
+        worker.on_due(world.clock.now())
+        await world.email.called.wait()
+    assert await shared.states(notification) == {"sent": 1}

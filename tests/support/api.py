@@ -27,6 +27,7 @@ from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
 
@@ -74,6 +75,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
     revoked = RevokedTokens(SqlRevocations(database), clock)
     hub = Hub(
         inbox=SqlInboxStore(database),
+        log=SqlSharedLog(database),
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),

@@ -75,25 +75,27 @@ class DemoPage:
         await expect(self.page.locator(".what strong")).to_have_text(title)
 
     def publish(self, *users: str, title: str, **more: Any) -> str:
-        """Publish as a back-end service does; returns the notification's id."""
-        answer = httpx2.post(
-            f"{self.url}/v1/notifications",
-            headers={"Authorization": f"Bearer {self._api_key}"},
-            json={"recipients": users, "title": title, **more},
-            trust_env=False,
-        )
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        """Publish as a back-end service does (to a shared audience with `recipients`); returns the id."""
+        return str(self._call("POST", "/v1/notifications", {"recipients": users, "title": title, **more})["id"])
+
+    def join(self, topic: str, *users: str) -> None:
+        self._call("PUT", f"/v1/topics/{topic}/members", {"users": users})
+
+    def leave(self, topic: str, *users: str) -> None:
+        self._call("DELETE", f"/v1/topics/{topic}/members", {"users": users})
+
+    def recall(self, notification: str) -> None:
+        self._call("DELETE", f"/v1/notifications/{notification}")
 
     def revoke(self, user: str) -> None:
         """Revoke a user's tokens as a back-end service does."""
-        answer = httpx2.post(
-            f"{self.url}/v1/tokens/revoke",
-            headers={"Authorization": f"Bearer {self._api_key}"},
-            json={"user": user},
-            trust_env=False,
-        )
-        assert answer.status_code == 200, answer.text
+        self._call("POST", "/v1/tokens/revoke", {"user": user})
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        headers = {"Authorization": f"Bearer {self._api_key}"}
+        answer = httpx2.request(method, f"{self.url}{path}", headers=headers, json=body, trust_env=False)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
 
     def _listen(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ from hub.core.model import (
     Rung,
     Selection,
     Step,
+    Untold,
     When,
 )
 from hub.ports import InboxStore
@@ -107,6 +108,11 @@ async def fill(store: SqlInboxStore, count: int, user: str = "ada") -> list[UUID
         at = START + number * 1_000
         made.append((await store.publish(publication(user, now=at), at)).id)
     return made
+
+
+def changes_of(applied: Iterable[Untold]) -> list[InboxChange]:
+    """Return what timers changed in inboxes."""
+    return [what for what, _ in applied if isinstance(what, InboxChange)]
 
 
 async def missed(store: InboxStore, key: InboxKey, after: Cursor | None, limit: int) -> Changes:

@@ -21,13 +21,12 @@ from hub.app import Listeners
 from hub.bus.memory import MemoryBus, MemoryPresence, Switchboard
 from hub.core import wire
 from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
 from hub.gateway.detaching import DetachableHttp
 from hub.gateway.gateway import Gateway
 from hub.gateway.limits import Limits
 from hub.gateway.routes import gateway_routes
 from hub.keyring import Keyring, KeyringEntry
-from hub.ports import EVERYBODY, PresenceEntry
+from hub.ports import EVERYBODY, News, PresenceEntry
 from hub.revoked import RevokedTokens, RevokingAuthenticator
 from hub.service import Hub
 from hub.store.directory import SqlDirectory
@@ -35,6 +34,7 @@ from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
 from tests.support.listener import PATIENCE
@@ -49,19 +49,29 @@ _LIMITS = Limits(reconcile_spread=0.0)
 
 
 class Bus(MemoryBus):
-    """Loses what it is told to lose, and tells who is subscribed."""
+    """Loses what it is told to lose, and tells what is subscribed."""
 
     def __init__(self, switchboard: Switchboard | None = None) -> None:
         super().__init__(switchboard)
         self.losing = False
+        """Whether what is published is lost, without anybody's knowing."""
+        self.failing = False
+        """Whether what is published cannot be handed over."""
 
     @property
     def subscribed(self) -> set[InboxKey]:
         """Return which users' channels are heard; those of whole tenants always are."""
-        return {key for key in self._subscribed if key.user != EVERYBODY}
+        return {key for key in self._inboxes if key.user != EVERYBODY}
 
-    async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
-        return True if self.losing else await super().publish(changes)
+    @property
+    def topics(self) -> set[str]:
+        """Return which topics' channels are heard."""
+        return {key.topic for key in self._topics}
+
+    async def publish(self, news: Sequence[News]) -> bool:
+        if self.failing:
+            return False
+        return True if self.losing else await super().publish(news)
 
 
 class Presence(MemoryPresence):
@@ -106,6 +116,7 @@ class Node:
         self.revoked = RevokedTokens(SqlRevocations(database), clock)
         self.hub = Hub(
             inbox=SqlInboxStore(database),
+            log=SqlSharedLog(database),
             directory=SqlDirectory(database),
             personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
@@ -129,7 +140,20 @@ class Node:
 
     async def publish(self, *users: str, title: str = "hello", body: str = "") -> str:
         """Publish to users and return the notification's id."""
-        request = wire.PublishIn(recipients=list(users or ("ada",)), title=title, body=body)
+        return await self._publish(wire.PublishIn(recipients=list(users or ("ada",)), title=title, body=body))
+
+    async def publish_shared(self, topic: str | None = None, title: str = "hello", body: str = "") -> str:
+        """Publish to a topic, or to everybody, and return the notification's id."""
+        audience = wire.AudienceIn(broadcast=True) if topic is None else wire.AudienceIn(topic=topic)
+        return await self._publish(wire.PublishIn(recipients=audience, title=title, body=body))
+
+    async def join(self, topic: str, *users: str) -> None:
+        await self.hub.topics.join(TENANT, topic, wire.MembersIn(list(users)))
+
+    async def leave(self, topic: str, *users: str) -> None:
+        await self.hub.topics.leave(TENANT, topic, wire.MembersIn(list(users)))
+
+    async def _publish(self, request: wire.PublishIn) -> str:
         outcome = await self.hub.notifications.publish(TENANT, request, None)
         identifier: str = json.loads(outcome.body)["id"]
         return identifier

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 TIMES = ("seen_at", "read_at", "archived_at", "snoozed_until")
+
+
+class Place(NamedTuple):
+    """What a cursor says: how far its holder has got in the inbox, and in the shared log."""
+
+    version: int
+    position: int
+
+    def covers(self, other: Place) -> bool:
+        """Whether who is here holds everything up to there."""
+        return self.version >= other.version and self.position >= other.position
 
 
 class ReferenceClient:
@@ -19,7 +30,10 @@ class ReferenceClient:
         self.counts: dict[str, int] | None = None
         self.stale = True
         self.live = False
-        self._version = -1
+        self._place = Place(-1, 0)
+        """Version and position of the cursor."""
+        self._journal: list[dict[str, Any]] = []
+        """What came since the inbox has to be read anew."""
 
     def connecting(self) -> None:
         """Begin a connection: until `ready`, versions may come again."""
@@ -28,13 +42,13 @@ class ReferenceClient:
     def receive(self, text: bytes) -> None:
         """Apply one frame."""
         frame = msgspec.json.decode(text)
+        if self.stale:
+            self._journal.append(frame)
+        self._merge(frame)
         match frame["type"]:
-            case "item":
-                self._upsert(frame["item"])
-            case "change":
-                self._change(frame)
             case "resync":
                 self.stale = True
+                self._journal = []
             case "ready":
                 self.live = True
             case "error" | "reconnect":
@@ -42,25 +56,31 @@ class ReferenceClient:
         if frame.get("cursor") is not None and frame["type"] != "resync":
             self._advance(frame)
 
-    def load(self, items: list[dict[str, Any]], cursor: str) -> None:
-        """Take the inbox as REST gave it; what came live meanwhile and is newer stays."""
-        loaded = {item["id"]: item for item in items}
-        read_at = version_of(cursor)
-        for identifier, held in list(self.items.items()):
-            if identifier not in loaded and held["version"] <= read_at:
-                del self.items[identifier]
-        for item in loaded.values():
-            self._upsert(item)
+    def load(self, items: list[dict[str, Any]]) -> None:
+        """Take the whole inbox as REST gave it; what came meanwhile is laid over it."""
+        self.items = {item["id"]: item for item in items}
         self.stale = False
+        journal, self._journal = self._journal, []
+        for frame in journal:
+            self._merge(frame)
 
     def _advance(self, frame: dict[str, Any]) -> None:
-        version = version_of(frame["cursor"])
+        place = place_of(frame["cursor"])
         if frame["type"] in {"item", "change"}:
             assert self.live, "a live frame before `ready`"
-            assert version == self._version + 1, "live frames come without a gap, in order"
-        self._version = version
+            assert place == (self._place.version + 1, self._place.position), "live frames come without a gap, in order"
+        elif frame["type"] == "ping":
+            assert place == self._place, "a ping moves nothing"
+        self._place = place
         self.cursor = frame["cursor"]
         self.counts = frame.get("counts", self.counts)
+
+    def _merge(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "item":
+                self._upsert(frame["item"])
+            case "change":
+                self._change(frame)
 
     def _upsert(self, item: dict[str, Any]) -> None:
         held = self.items.get(item["id"])
@@ -71,12 +91,11 @@ class ReferenceClient:
         ids = [i for i in self.items if i not in frame.get("but", ())] if frame.get("all") else frame["ids"]
         for identifier in ids:
             item = self.items.get(identifier)
-            if item is not None and item["version"] < frame["version"]:
-                if frame["fields"].get("removed"):
-                    del self.items[identifier]
-                else:
-                    merge(item, frame["fields"])
-                    item["version"] = frame["version"]
+            if frame["fields"].get("removed"):
+                self.items.pop(identifier, None)
+            elif item is not None and item["version"] < frame["version"]:
+                merge(item, frame["fields"])
+                item["version"] = frame["version"]
 
 
 def merge(item: dict[str, Any], fields: dict[str, Any]) -> None:
@@ -88,4 +107,10 @@ def merge(item: dict[str, Any], fields: dict[str, Any]) -> None:
 
 def version_of(cursor: str) -> int:
     """Look inside a cursor, as no real client may."""
-    return int(cursor.split(".")[1])
+    return place_of(cursor).version
+
+
+def place_of(cursor: str) -> Place:
+    """Look inside a cursor, as no real client may."""
+    _, version, position = cursor.split(".")
+    return Place(int(version), int(position))

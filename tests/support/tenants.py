@@ -19,8 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from hub.app import Node, Parts, open_node
 from hub.core.ids import random_token
 from hub.core.mailbox import DevMailbox
-from hub.core.model import InboxKey
-from hub.core.wire import LiveChange
+from hub.core.model import InboxKey, TopicKey
+from hub.core.wire import LiveChange, SharedChange
 from hub.settings import Settings, TenantCredentials
 from hub.store.tables import metadata
 from tests.support.listener import PATIENCE
@@ -34,6 +34,9 @@ class _Deaf:
     """A listener without interest: the mailbox is all that is wanted of the background."""
 
     def on_change(self, key: InboxKey, change: LiveChange) -> None:
+        pass
+
+    def on_shared(self, key: TopicKey, change: SharedChange) -> None:
         pass
 
     def on_gap(self) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 import structlog.testing
 
-from fallback.loops import Loop
+from fallback.loops import DueLoop, Loop
 from fallback.settler import Settler
 from hub.core.errors import DataError, StoreUnavailable
 from hub.core.model import DeliveryState
@@ -166,3 +166,22 @@ async def test_closing_lets_nobody_wait_for_ever() -> None:
     await writing.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_loop_is_woken_only_for_what_is_due_before_its_next_look() -> None:
+    clock = ManualClock()
+    told: list[bool] = []
+
+    async def round_() -> int:
+        told.append(told_of(999))  # stored while the round is under way: it may have missed it
+        return 300
+
+    def told_of(after: int) -> bool:
+        loop._wake.clear()
+        loop.told(clock.now() + after)
+        return loop._wake.is_set()
+
+    loop = DueLoop("test", round_, clock, at_most=1_000)
+    assert await loop._look() == 300
+    assert told == [True]
+    assert [told_of(after) for after in (-5, 299, 300, 999)] == [True, True, False, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from hub.core import wire
 from hub.core.errors import InvalidRequest, NotBuilt
-from hub.core.model import Channel, Priority, Publication, Rung, Step, When
+from hub.core.model import BROADCAST, Channel, Priority, Publication, Rung, Step, When
 from hub.core.publication import idempotency_key, prepare
 from hub.core.views import rfc3339
 
@@ -123,6 +124,10 @@ def step(**fields: Any) -> list[dict[str, Any]]:
         ({"recipients": {}}, "$.recipients"),
         ({"recipients": {"topic": "t", "broadcast": True}}, "$.recipients"),
         ({"recipients": {"broadcast": False}}, "$.recipients"),
+        ({"recipients": {"topic": ""}}, "$.recipients.topic"),
+        ({"recipients": {"topic": "a\tb"}}, "$.recipients.topic"),
+        ({"recipients": {"topic": "x" * 256}}, "$.recipients.topic"),
+        ({"recipients": {"topic": "t"}, "inbox": False, "fallback": step()}, "$.inbox"),
         ({"inbox": False}, "$.inbox"),
         ({"title": ""}, "$.title"),
         ({"title": " "}, "$.title"),
@@ -163,17 +168,22 @@ def test_bad_requests_name_the_place(fields: dict[str, Any], pointer: str) -> No
     assert caught.value.pointer == pointer
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"recipients": {"topic": "releases"}},
-        {"recipients": {"broadcast": True}},
-        {"template": "welcome"},
-    ],
-)
-def test_what_is_not_built_says_so(fields: dict[str, Any]) -> None:
+def test_what_is_not_built_says_so() -> None:
     with pytest.raises(NotBuilt):
-        publish(**fields)
+        publish(template="welcome")
+    with pytest.raises(NotBuilt):
+        publish(recipients={"topic": "news"}, collapse_key="k")
+
+
+@pytest.mark.parametrize(
+    ("recipients", "audience"),
+    [({"topic": "releases"}, "releases"), ({"topic": "*", "broadcast": False}, "*"), ({"broadcast": True}, BROADCAST)],
+)
+def test_a_shared_audience_is_named_and_not_spelled_out(recipients: dict[str, Any], audience: str) -> None:
+    stored = publish(recipients=recipients, fallback=step())
+    assert (stored.audience, stored.users, stored.deliveries) == (audience, (), ())
+    assert [planned.channel for planned in stored.content.plan] == [Channel.EMAIL]
+    assert json.loads(stored.response) == {"id": str(stored.content.id), "recipients": None, "deliveries": 0}
 
 
 def test_a_thousand_recipients_are_allowed() -> None:

@@ -36,17 +36,17 @@ T0 = 1_000_000
 ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
 
 
-def head(version: int, epoch: str = EPOCH) -> Head:
-    return Head(epoch, version, 0, Counts(unread=version, unseen=version))
+def head(version: int, epoch: str = EPOCH, position: int = 0) -> Head:
+    return Head(epoch, version, 0, Counts(unread=version, unseen=version), position)
 
 
-def cursor(version: int, epoch: str = EPOCH) -> str:
-    return f"{epoch}.{version}.0"
+def cursor(version: int, epoch: str = EPOCH, position: int = 0) -> str:
+    return f"{epoch}.{version}.{position}"
 
 
-def change(version: int, epoch: str = EPOCH) -> LiveChange:
-    frame = {"type": "item", "item": {"version": version}, "cursor": cursor(version, epoch)}
-    return LiveChange(epoch, version, "item", msgspec.json.encode(frame))
+def change(version: int, epoch: str = EPOCH, position: int = 0) -> LiveChange:
+    frame = {"type": "item", "item": {"version": version}, "cursor": cursor(version, epoch, position)}
+    return LiveChange(epoch, version, "item", msgspec.json.encode(frame), position)
 
 
 def hint(version: int, epoch: str = EPOCH) -> LiveChange:
@@ -98,6 +98,10 @@ class Driver:
 
     def answer(self, changes: Changes) -> None:
         self.session.resumed(changes, self.now)
+        self.collect()
+
+    def log_moved(self, position: int) -> None:
+        self.session.log_moved(position)
         self.collect()
 
     def advance(self, ms: int) -> None:
@@ -760,3 +764,90 @@ def test_close_reasons_fit_a_close_frame() -> None:
         driver.text(text)
         assert driver.closed is not None
         assert len(driver.closed.reason.encode()) <= 123
+
+
+# The shared log
+
+
+def at(version: int, position: int) -> Driver:
+    """A live session that holds everything up to there."""
+    driver = connecting()
+    driver.answer(Changes(head(version, position=position)))
+    driver.take_frames()
+    driver.take_asked()
+    return driver
+
+
+def test_an_event_beyond_the_position_is_read_and_ready_moves_it_though_the_version_stands() -> None:
+    driver = at(5, 10)
+    driver.log_moved(11)
+    assert driver.take_asked() == [Resume(Cursor(EPOCH, 5, 10))]
+    driver.answer(Changes(head(5, position=12), [item(0)]))
+    assert [(frame["type"], frame.get("cursor")) for frame in driver.take_frames()] == [
+        ("item", None),
+        ("ready", cursor(5, position=12)),
+    ]
+    assert driver.take_asked() == []
+
+
+def test_an_event_that_was_read_already_changes_nothing() -> None:
+    driver = at(5, 10)
+    driver.log_moved(10)
+    driver.log_moved(9)
+    assert driver.take_asked() == []
+    assert driver.take_frames() == []
+
+
+@pytest.mark.parametrize(("read_up_to", "again"), [(11, True), (12, False)])
+def test_an_event_heard_while_reading_is_read_again_only_if_the_answer_is_older(read_up_to: int, again: bool) -> None:  # noqa: FBT001 - a parameter
+    driver = connecting(cursor(5, position=10))
+    driver.take_asked()
+    driver.log_moved(12)
+    driver.log_moved(11)
+    assert driver.take_asked() == [], "one read at a time"
+    driver.answer(Changes(head(5, position=read_up_to)))
+    assert driver.take_asked() == ([Resume(Cursor(EPOCH, 5, 11))] if again else [])
+
+
+def test_an_event_is_read_once_even_if_the_answer_says_that_it_is_not_for_this_user() -> None:
+    driver = at(5, 10)
+    driver.log_moved(12)
+    driver.answer(Changes(head(5, position=10)))
+    driver.log_moved(12)
+    assert driver.take_asked() == [Resume(Cursor(EPOCH, 5, 10))]
+    assert driver.take_frames() == []
+
+
+def test_positions_of_another_epoch_mean_nothing() -> None:
+    driver = at(5, 10)
+    driver.hear(change(1, OTHER_EPOCH))
+    driver.answer(Changes(head(1, OTHER_EPOCH, position=2)))
+    driver.take_asked()
+    driver.log_moved(3)
+    assert driver.take_asked() == [Resume(Cursor(OTHER_EPOCH, 1, 2))]
+
+
+def test_an_own_change_made_at_the_position_held_is_forwarded() -> None:
+    driver = at(5, 10)
+    driver.hear(change(6, position=10))
+    assert driver.take_frames()[0]["cursor"] == cursor(6, position=10)
+
+
+@pytest.mark.parametrize("position", [9, 11])
+def test_an_own_change_made_at_another_position_is_read(position: int) -> None:
+    """It says how many are unread with other shared items than the client holds."""
+    driver = at(5, 10)
+    driver.hear(change(6, position=position))
+    assert driver.take_frames() == []
+    assert driver.take_asked() == [Resume(Cursor(EPOCH, 5, 10))]
+    driver.hear(change(7, position=11), change(8, position=12))
+    driver.answer(Changes(head(6, position=11)))
+    assert [frame["cursor"] for frame in driver.take_frames()] == [cursor(6, position=11), cursor(7, position=11)]
+    assert driver.take_asked() == [Resume(Cursor(EPOCH, 7, 11))]
+
+
+def test_who_has_gone_hears_of_no_event() -> None:
+    driver = at(5, 10)
+    driver.session.lost()
+    driver.log_moved(11)
+    assert driver.take_asked() == []

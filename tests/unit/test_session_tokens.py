@@ -98,21 +98,22 @@ def test_reauth_comes_after_connect_only() -> None:
 def test_the_next_change_is_one_step_and_nothing_else_is() -> None:
     driver = live(version=5)
     step = driver.session.step
-    assert step(EPOCH, 5, 6)
-    assert not step(EPOCH, 5, 6), "again"
-    assert not step(EPOCH, 7, 8), "a gap"
-    assert not step("another", 6, 7)
+    assert step(EPOCH, 5, 6, 0)
+    assert not step(EPOCH, 5, 6, 0), "again"
+    assert not step(EPOCH, 7, 8, 0), "a gap"
+    assert not step("another", 6, 7, 0)
+    assert not step(EPOCH, 6, 7, 1), "made at another position of the shared log"
     driver.hear(change(8))
-    assert not step(EPOCH, 6, 7), "what follows is held: one after the other"
+    assert not step(EPOCH, 6, 7, 0), "what follows is held: one after the other"
     driver.hear(change(7))
     assert driver.versions() == [7, 8]
-    assert step(EPOCH, 8, 18), "ten at once"
+    assert step(EPOCH, 8, 18, 0), "ten at once"
     driver.hear(change(19))
     assert driver.versions() == [19]
     driver.session.lost()
-    assert not step(EPOCH, 19, 20)
+    assert not step(EPOCH, 19, 20, 0)
 
 
 def test_no_step_while_catching_up() -> None:
     driver = connecting()
-    assert not driver.session.step("", -1, 0)
+    assert not driver.session.step("", -1, 0, 0)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hub.bus.names import inbox_channel, partition_in
+from hub.bus.names import channel_of, partition_in
 from hub.bus.subscriptions import CHUNK, WINDOW, Subscriptions, Waiter
 from hub.core.model import InboxKey
 
-KEYS = {inbox_channel(key)[1]: key for key in (InboxKey("default", name) for name in ("ada", "bob", "eve"))}
+KEYS = {channel_of(key)[1]: key for key in (InboxKey("default", name) for name in ("ada", "bob", "eve"))}
 CHANNELS = list(KEYS)
 
 
@@ -277,7 +277,7 @@ async def test_a_waiter_moves_with_its_channel() -> None:
 @pytest.mark.parametrize("sharded", [False, True])
 async def test_many_channels_go_out_in_commands_of_some_and_not_all_at_once(sharded: bool) -> None:  # noqa: FBT001 - pytest passes it
     server = FakeServer(sharded=sharded)
-    channels = [inbox_channel(InboxKey("default", str(number)))[1] for number in range((WINDOW + 1) * CHUNK)]
+    channels = [channel_of(InboxKey("default", str(number)))[1] for number in range((WINDOW + 1) * CHUNK)]
     waiter = server.want(*channels)
     commands = 0
     while server.subscriptions.take() is not None:

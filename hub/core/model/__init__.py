@@ -1,6 +1,6 @@
 """The things that Bellwire is about. Times are integers: milliseconds since the Unix epoch, UTC."""
 
-from hub.core.model.deliveries import Attempt, Contact, Delivery, Device, NotificationState
+from hub.core.model.deliveries import Attempt, Contact, Delivery, Device, Expansion, NotificationState
 from hub.core.model.inbox import (
     Changes,
     Counts,
@@ -10,27 +10,36 @@ from hub.core.model.inbox import (
     InboxQuery,
     Item,
     Marked,
+    MembershipChange,
     Published,
     Selection,
     SharedWakeup,
+    Untold,
     Wakeup,
 )
 from hub.core.model.personal import Person, PersonalNotification
 from hub.core.model.publishing import Address, Content, IdempotencyRecord, NewDelivery, Publication, Step
+from hub.core.model.shared import SharedEvent, SharedState
 from hub.core.model.terms import (
+    BROADCAST,
     Attention,
     Channel,
     DeliveryState,
+    ExpansionState,
     InboxKey,
     ItemState,
+    LogKind,
     MarkAction,
+    MarkLevel,
     Priority,
     Rung,
     TimerKind,
+    TopicKey,
     When,
 )
 
 __all__ = [
+    "BROADCAST",
     "Address",
     "Attempt",
     "Attention",
@@ -42,6 +51,8 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Device",
+    "Expansion",
+    "ExpansionState",
     "Head",
     "IdempotencyRecord",
     "InboxChange",
@@ -50,8 +61,11 @@ __all__ = [
     "InboxQuery",
     "Item",
     "ItemState",
+    "LogKind",
     "MarkAction",
+    "MarkLevel",
     "Marked",
+    "MembershipChange",
     "NewDelivery",
     "NotificationState",
     "Person",
@@ -61,9 +75,13 @@ __all__ = [
     "Published",
     "Rung",
     "Selection",
+    "SharedEvent",
+    "SharedState",
     "SharedWakeup",
     "Step",
     "TimerKind",
+    "TopicKey",
+    "Untold",
     "Wakeup",
     "When",
 ]

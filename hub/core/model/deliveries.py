@@ -8,7 +8,8 @@ from uuid import UUID
 
 from hub.core.model.inbox import Item
 from hub.core.model.publishing import Content
-from hub.core.model.terms import Channel, DeliveryState, Priority, Rung, When
+from hub.core.model.shared import SharedState
+from hub.core.model.terms import Channel, DeliveryState, ExpansionState, Priority, Rung, When
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,32 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Expansion:
+    """One step for a shared audience, as stored.
+
+    The counts are those of the turn under way (see `hub.core.expansion`): once it has ended, `members` is the whole
+    audience, of which every one has a delivery, or has reached the step's `unless`, or cannot be reached.
+    """
+
+    step: int
+    channel: Channel
+    turn: int
+    due_at: int
+    """When the next chunk of members is due."""
+    state: ExpansionState
+    members: int
+    """Members looked at."""
+    deliveries: int
+    """Of those, members with a delivery of this step."""
+    reached: int
+    """Of those, members who had got as far as the step's `unless`."""
+    unreachable: int
+    """Of those, members without an endpoint for the channel (or with no provider set up for it)."""
+    reason: str | None = None
+    finished_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationState:
     """What became of a notification."""
 
@@ -85,4 +112,8 @@ class NotificationState:
     items: Sequence[tuple[str, Item]]
     """`(user, item)`."""
     deliveries: Sequence[tuple[Delivery, Sequence[Attempt]]]
+    shared: SharedState | None = None
+    """Of one for a shared audience; it has no `items` and no `deliveries` then, which may be millions."""
+    expansions: Sequence[Expansion] = ()
+    """Of one for a shared audience: one for each step of the plan."""
     recalled_at: int | None = None

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from hub.core.cursor import Cursor
 from hub.core.model.publishing import Content
+from hub.core.model.shared import SharedEvent
 from hub.core.model.terms import InboxKey, ItemState
 
 
@@ -21,23 +22,30 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A user's inbox as a whole. `floor`: cursors below it cannot resume any more."""
+    """A user's inbox as a whole. `floor`: cursors below it cannot resume any more.
+
+    `position` is that of the last event of the user's topics: 0 in a tenant without shared notifications.
+    """
 
     epoch: str
     """The cursor epoch (already combined with the database's identity)."""
     version: int
     floor: int
     counts: Counts
+    position: int = 0
 
     @property
     def cursor(self) -> Cursor:
         """The cursor of somebody who holds everything up to this head."""
-        return Cursor(self.epoch, self.version)
+        return Cursor(self.epoch, self.version, self.position)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One user's state of one notification, with its content; `version` is the last change's."""
+    """One user's state of one notification, with its content; `version` is the last change's.
+
+    A shared item has its position in the log, version 0 as long as the user has done nothing to it, and `since` 0.
+    """
 
     content: Content
     version: int
@@ -49,6 +57,8 @@ class Item:
     read_at: int | None = None
     archived_at: int | None = None
     snoozed_until: int | None = None
+    position: int = 0
+    """Its place in the shared log; 0: it is the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +107,17 @@ class SharedWakeup:
         return self._untold == 0
 
 
+Untold = tuple[InboxChange | SharedEvent, SharedWakeup | None]
+"""What has been committed and is to be told, with its wake-up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A publish's outcome. With `replayed`, an earlier publish under the same key is the answer.
 
     `heads` are the recipients' heads after it (none when pending or without inbox); `replaced` is what its collapse
-    key took away, to be told first; `wakeup` is to be `told` once they have been told.
+    key took away, to be told first; `shared` is the event of a shared audience; `wakeup` is to be `told` once they
+    have been told.
     """
 
     id: UUID
@@ -111,6 +126,7 @@ class Published:
     heads: Mapping[str, Head] = field(default_factory=dict)
     wakeup: SharedWakeup | None = None
     replaced: Sequence[InboxChange] = ()
+    shared: SharedEvent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +164,7 @@ class InboxPage:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a client with a cursor missed, in one snapshot, ordered by `(version, id)`.
+    """What a client with a cursor missed, in one snapshot: its own items by `(version, id)`, then shared ones.
 
     `resync` says why it cannot be told (then `items` is empty and the client reads its newest page anew).
     """
@@ -160,7 +176,21 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """A leftover of a publish that may not have been told: whose heads moved, and to which version."""
+    """A leftover of a publish that may not have been told: whose heads moved, and to which version; which topics."""
 
     id: UUID
     heads: Sequence[tuple[InboxKey, int]]
+    shared: Sequence[SharedEvent] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipChange:
+    """A join's or leave's outcome. Who was a member already, or was none, is not in it.
+
+    `cursors` says where the inboxes of those are that changed: each has taken a version that changes no item (how far
+    the log is for each is not looked up: 0). `wakeup` is to be `told` once they have been told; None: nothing changed.
+    """
+
+    position: int
+    cursors: Mapping[str, Cursor]
+    wakeup: SharedWakeup | None = None

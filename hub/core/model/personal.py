@@ -21,6 +21,8 @@ class Person:
     head: Head | None = None
     inbox_created_at: int | None = None
     tokens_refused_before: int | None = None
+    topics: Sequence[tuple[str, bool]] = ()
+    """Topics that the user is, or was, a member of; True: is."""
 
     @property
     def known(self) -> bool:

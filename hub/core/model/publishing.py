@@ -97,6 +97,7 @@ class Publication:
     """All that one publish writes, in one transaction.
 
     `users` get an inbox item each (empty with `inbox: false`); `deliveries` hold every step of every recipient.
+    With an `audience`, which is a topic's name or `BROADCAST`, both are empty.
     """
 
     content: Content
@@ -106,3 +107,4 @@ class Publication:
     """Any of these keys names it. The earlier ones count first where they were used for different things."""
     response: bytes = b"{}"
     """The answer to the publisher, encoded: known before anything is stored."""
+    audience: str | None = None

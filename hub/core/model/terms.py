@@ -13,6 +13,17 @@ class InboxKey(NamedTuple):
     user: str
 
 
+BROADCAST = ""
+"""The topic that every user of a tenant is a member of, from the moment when their inbox is made."""
+
+
+class TopicKey(NamedTuple):
+    """A topic inside a tenant; `BROADCAST` is everybody."""
+
+    tenant: str
+    topic: str
+
+
 class Channel(StrEnum):
     """A way to reach somebody outside the inbox (`in_app` is the inbox itself)."""
 
@@ -68,6 +79,23 @@ class ItemState(IntEnum):
     """Expired, recalled or replaced: a tombstone that tells clients to drop it."""
 
 
+class LogKind(IntEnum):
+    """What an event of the shared log says."""
+
+    ITEM = 0
+    """An item appeared."""
+    GONE = 1
+    """The item at another position has been recalled or has expired."""
+
+
+class MarkLevel(IntEnum):
+    """What "all" can be marked as in the shared log. A higher level implies the lower ones."""
+
+    SEEN = 1
+    READ = 2
+    ARCHIVED = 3
+
+
 class DeliveryState(StrEnum):
     """Life of a delivery. `QUEUED` and `SENDING` are on their way, all others are ends or follow `SENT`."""
 
@@ -80,6 +108,15 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
+    EXPIRED = "expired"
+
+
+class ExpansionState(StrEnum):
+    """Life of an expansion: `WAITING` for its time or for the next chunk, all others are ends."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    CANCELLED = "cancelled"
     EXPIRED = "expired"
 
 

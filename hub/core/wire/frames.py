@@ -173,6 +173,18 @@ class LiveChange(Struct, frozen=True, array_like=True):
     event: str
     """`item` or `change`: the SSE event's name."""
     frame: bytes | None = None
+    position: int = 0
+    """How far the user's topics had got: `frame` has the cursor and counts of who holds the shared log up to there."""
+
+
+class SharedChange(Struct, frozen=True, array_like=True):
+    """An event of a topic on its way to the nodes of its members, over the bus: read the log up to `position`.
+
+    `previous` is the topic's event before it: who has not heard of that one has missed something.
+    """
+
+    position: int
+    previous: int
 
 
 class RevokedBefore(Struct, frozen=True):

@@ -67,6 +67,13 @@ class ExportedDelivery(Struct, frozen=True):
     attempts: list[ExportedAttempt]
 
 
+class ExportedMembership(Struct, frozen=True):
+    """A topic that the user is a member of, or has been."""
+
+    topic: str
+    member: bool
+
+
 class ExportedNotification(Struct, frozen=True):
     """A notification, as far as it concerns the user. Without `item` it went past the inbox."""
 
@@ -96,5 +103,6 @@ class ExportOut(Struct, frozen=True):
     devices: list[DeviceOut]
     inbox: ExportedInbox | None
     tokens_refused_before: str | None
+    topics: list[ExportedMembership]
     notifications: list[ExportedNotification]
     """The last field: what comes before it is known before the first of them is read."""

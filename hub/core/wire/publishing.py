@@ -19,7 +19,7 @@ class AddressIn(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AudienceIn(Struct, frozen=True, forbid_unknown_fields=True):
-    """A shared audience: a topic, or everyone in the tenant. Not built yet (501)."""
+    """A shared audience, exactly one of the two: the members of a topic, or every user of the tenant."""
 
     topic: str | UnsetType = UNSET
     broadcast: bool | UnsetType = UNSET
@@ -85,7 +85,8 @@ class PublishOut(Struct, frozen=True):
     """The notification is stored: with its inbox items and its deliveries."""
 
     id: str
-    recipients: int
+    recipients: int | None
+    """null for a shared audience: nobody counts it, and its deliveries are made as their steps fall due."""
     deliveries: int
 
 
@@ -138,6 +139,26 @@ class DeliveryOut(Struct, frozen=True):
     attempts: list[AttemptOut]
 
 
+class ExpansionOut(Struct, frozen=True):
+    """One step for a shared audience: how many members it has been expanded over, and what they came to.
+
+    The counts begin again with each turn: a step is first looked at for those whom no earlier step reaches. Once it
+    is `done`, `members` is everybody, and the sum of the three others.
+    """
+
+    step: int
+    channel: str
+    unless: str | None
+    when: str
+    state: str
+    due_at: str
+    members: int
+    deliveries: int
+    reached: int
+    unreachable: int
+    reason: str | None
+
+
 class RecipientOut(Struct, frozen=True):
     """One user's inbox item."""
 
@@ -149,8 +170,19 @@ class RecipientOut(Struct, frozen=True):
     snoozed_until: str | None
 
 
+class SharedOut(Struct, frozen=True):
+    """A notification for a shared audience. `topic` null: for everybody."""
+
+    topic: str | None
+    state: Literal["pending", "live", "gone"]
+    appeared_at: str | None
+
+
 class NotificationOut(Struct, frozen=True):
-    """A notification with the state of every recipient and delivery."""
+    """A notification with the state of every recipient and delivery.
+
+    One for a shared audience has `shared` instead of recipients, and the progress of each step in `expansions`.
+    """
 
     id: str
     category: str
@@ -166,5 +198,7 @@ class NotificationOut(Struct, frozen=True):
     deliver_at: str | None
     expires_at: str | None
     recalled_at: str | None
+    shared: SharedOut | None
     recipients: list[RecipientOut]
     deliveries: list[DeliveryOut]
+    expansions: list[ExpansionOut]

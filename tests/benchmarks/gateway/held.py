@@ -14,12 +14,13 @@ from hub.core.cursor import Cursor
 from hub.core.model import InboxKey
 from hub.core.wire import LiveChange
 from hub.keyring import DEFAULT_TENANT
-from hub.ports import Bus
+from hub.ports import Bus, News
 from hub.service import Hub
 from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
+from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.benchmarks.gateway.bellwire import API_KEY, JWT_SECRET, Services
 from tests.benchmarks.gateway.streams import EVERYBODY, mark
@@ -32,8 +33,11 @@ class _HeldBus(MemoryBus):
         super().__init__()
         self.changes: list[tuple[InboxKey, LiveChange]] = []
 
-    async def publish(self, changes: Sequence[tuple[InboxKey, LiveChange]]) -> bool:
-        self.changes += changes
+    async def publish(self, news: Sequence[News]) -> bool:
+        for told in news:
+            match told:
+                case (InboxKey() as key, LiveChange() as change):
+                    self.changes.append((key, change))
         return True
 
 
@@ -95,6 +99,7 @@ async def held_publisher(on: Services) -> AsyncIterator[HeldPublisher]:
         held = _HeldBus()
         hub = Hub(
             inbox=SqlInboxStore(parts.database),
+            log=SqlSharedLog(parts.database),
             directory=SqlDirectory(parts.database),
             personal=SqlPersonalData(parts.database),
             tickets=SqlTicketStore(parts.database),

@@ -1,0 +1,262 @@
+"""Reading shared items: by their places in the log, one page of them, one by its notification.
+
+Every function is given a read-only snapshot, or a transaction that has locked the head.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.core.model import InboxKey, InboxQuery, Item, ItemState, LogKind, SharedState
+from hub.store.rows import Row, content_of
+from hub.store.shared_sql import SPANS_OF_ONE, STATE_COLUMNS, TOP, each, fill, has, only, span_covers, state_columns
+from hub.store.sql import among
+from hub.store.tables import inbox_heads, notifications, shared_log
+
+
+class Place(NamedTuple):
+    """A user's item, by its position in the log; `wish` is whatever the caller needs to find it again."""
+
+    wish: int
+    key: InboxKey
+    position: int
+
+
+_ITEMS = """
+SELECT wish.number, $content, log.position AS log_position, log.appeared_at, log.gone_at_position, $state
+FROM $wishes
+$log
+$notification
+LEFT JOIN shared_items AS state
+ON state.tenant = wish.tenant AND state.user_id = wish.user_id AND state.position = wish.position
+ORDER BY wish.number, log.position"""
+
+_PLACES_POSTGRESQL = (
+    "unnest(CAST(:numbers AS INTEGER[]), CAST(:tenants AS TEXT[]), CAST(:users AS TEXT[]), "
+    "CAST(:positions AS BIGINT[])) AS wish (number, tenant, user_id, position)"
+)
+_PLACES_SQLITE = (
+    "(SELECT json_extract(value, '$[0]') AS number, json_extract(value, '$[1]') AS tenant, "
+    "json_extract(value, '$[2]') AS user_id, json_extract(value, '$[3]') AS position FROM json_each(:places)) AS wish"
+)
+
+
+def places_of(dialect: str) -> str:
+    """Return places as a source of rows; `place_values` are its parameters."""
+    return _PLACES_POSTGRESQL if dialect == "postgresql" else _PLACES_SQLITE
+
+
+def place_values(dialect: str, places: Sequence[Place]) -> dict[str, object]:
+    """Return the parameters of `places_of`."""
+    if dialect != "postgresql":
+        return {"places": json.dumps([(place.wish, *place.key, place.position) for place in places])}
+    return {
+        "numbers": [place.wish for place in places],
+        "tenants": [place.key.tenant for place in places],
+        "users": [place.key.user for place in places],
+        "positions": [place.position for place in places],
+    }
+
+
+def _typed(statement: sa.TextClause) -> sa.TextualSelect:
+    """Say of which types the columns of `_ITEMS` are, in their order."""
+    numbers: list[Any] = [sa.column(name, sa.BigInteger) for name in STATE_COLUMNS]
+    return statement.columns(
+        sa.column("number", sa.Integer),
+        *(sa.column(column.name, column.type) for column in notifications.c),
+        sa.column("log_position", sa.BigInteger),
+        sa.column("appeared_at", sa.BigInteger),
+        sa.column("gone_at_position", sa.BigInteger),
+        *numbers,
+    )
+
+
+def _items(dialect: str, wishes: str) -> str:
+    of_log = "log.tenant = wish.tenant AND log.position = wish.position"
+    of_content = "content.tenant = wish.tenant AND content.id = log.notification_id"
+    return fill(
+        _ITEMS,
+        content=", ".join(f"content.{column.name}" for column in notifications.c),
+        state=state_columns("wish.tenant", "wish.user_id", "wish.position"),
+        wishes=wishes,
+        log=only(dialect, "shared_log", "log", of_log),
+        notification=only(dialect, "notifications", "content", of_content),
+    )
+
+
+@cache
+def _items_at(dialect: str) -> sa.TextualSelect:
+    return _typed(sa.text(_items(dialect, places_of(dialect))))
+
+
+async def items_at(connection: AsyncConnection, places: Sequence[Place]) -> list[tuple[int, Item]]:
+    """Read items, each with its place's `wish`, in the order of those and of positions. GONE ones come as such."""
+    if not places:
+        return []
+    dialect = connection.dialect.name
+    rows = await connection.execute(_items_at(dialect), place_values(dialect, places))
+    return [(row.number, _item_of(row)) for row in rows]
+
+
+def _item_of(row: Row) -> Item:
+    return Item(
+        content=content_of(row),
+        version=row.version,
+        since=0,
+        state=ItemState.LIVE if row.gone_at_position is None else ItemState.GONE,
+        appeared_at=row.appeared_at,
+        seen_at=row.seen_at,
+        read_at=row.read_at,
+        archived_at=row.archived_at,
+        snoozed_until=row.snoozed_until,
+        position=row.log_position,
+    )
+
+
+async def positions_of(connection: AsyncConnection, key: InboxKey, ids: Sequence[UUID]) -> list[int]:
+    """Find where the live items of these notifications are, of those that the user has."""
+    head, log = inbox_heads.alias("head"), shared_log.alias("log")
+    query = (
+        sa.select(log.c.position)
+        .select_from(head.join(log, log.c.tenant == head.c.tenant))
+        .where(
+            head.c.tenant == key.tenant,
+            head.c.user_id == key.user,
+            among(connection, log.c.notification_id, ids),
+            log.c.kind == int(LogKind.ITEM),
+            log.c.gone_at_position.is_(None),
+            sa.text(has("head", "log.position", "log.topic")),
+        )
+    )
+    return list((await connection.execute(query)).scalars())
+
+
+async def item(connection: AsyncConnection, key: InboxKey, notification: UUID) -> Item | None:
+    """Read one LIVE shared item."""
+    found = await items_at(
+        connection, [Place(0, key, position) for position in await positions_of(connection, key, [notification])]
+    )
+    return found[0][1] if found else None
+
+
+async def state(connection: AsyncConnection, tenant: str, notification: UUID, topic: str) -> SharedState:
+    """Tell where a notification for a topic is in the log."""
+    log = shared_log.c
+    here = sa.and_(log.tenant == tenant, log.notification_id == notification, log.kind == int(LogKind.ITEM))
+    row = (await connection.execute(sa.select(shared_log).where(here))).first()
+    if row is None:
+        return SharedState(topic)
+    return SharedState(topic, row.position, row.appeared_at, gone=row.gone_at_position is not None)
+
+
+# One page. By position, newest first: among shared items that is the order of (appeared_at, id), as no two have the
+# same time. What a query asks of untouched items is a range of positions between marks, so items outside of it are
+# looked for among the touched ones only.
+
+_PAGE = """(
+SELECT 0 AS number, CAST(:tenant AS TEXT) AS tenant, CAST(:user AS TEXT) AS user_id, found.position FROM (
+  SELECT candidate.value AS position FROM $spans AS span $untouched
+  UNION ALL
+  SELECT touched.position FROM ($touched AND state.position > :upper $order) AS touched
+  UNION ALL
+  SELECT touched.position FROM ($touched AND state.position <= :lower $order) AS touched
+  ORDER BY position DESC LIMIT :limit
+) AS found) AS wish"""
+
+_UNTOUCHED = """
+SELECT log.position AS value FROM shared_log AS log
+LEFT JOIN shared_items AS state
+ON state.tenant = :tenant AND state.user_id = :user AND state.position = log.position
+WHERE log.tenant = :tenant AND log.topic = span.topic AND $covered AND log.kind = 0
+AND log.gone_at_position IS NULL AND log.position > :lower AND log.position <= :upper AND $common
+AND (state.position IS NULL OR ($filters))
+ORDER BY log.position DESC LIMIT :limit"""
+
+_TOUCHED = """
+SELECT state.position FROM shared_items AS state
+JOIN shared_log AS log ON log.tenant = state.tenant AND log.position = state.position
+WHERE state.tenant = :tenant AND state.user_id = :user AND log.gone_at_position IS NULL AND $common AND $filters"""
+
+_NEWEST = "ORDER BY state.position DESC LIMIT :limit"
+
+_AFTER = """log.position <= coalesce((
+  SELECT earlier.position FROM shared_log AS earlier
+  WHERE earlier.tenant = :tenant AND earlier.appeared_at <= :after_time ORDER BY earlier.appeared_at DESC LIMIT 1
+), 0) AND (log.appeared_at < :after_time OR log.notification_id < :after_id)"""
+
+
+async def page(connection: AsyncConnection, head: Row, query: InboxQuery) -> list[Item]:
+    """Read one page of shared items, newest first, and one more if there is one; `head` is the user's row."""
+    lower, upper = _range(head, query)
+    values: dict[str, Any] = {
+        "tenant": head.tenant,
+        "user": head.user_id,
+        "joined": head.joined,
+        "lower": lower,
+        "upper": upper,
+        "limit": query.limit + 1,
+    }
+    if query.category is not None:
+        values["category"] = query.category
+    if query.after is not None:
+        values["after_time"], values["after_id"] = query.after
+    shape = (query.unread, query.unseen, query.archived, query.snoozed, query.category is not None)
+    rows = await connection.execute(_page(connection.dialect.name, *shape, query.after is not None), values)
+    return [_item_of(row) for row in reversed(rows.all())]
+
+
+def _range(head: Row, query: InboxQuery) -> tuple[int, int]:
+    """Return between which positions untouched items meet the query: above the first, up to the second."""
+    if query.snoozed:
+        return TOP, TOP  # none is
+    wanted = [(head.archived_mark, not query.archived)]
+    if query.unread is not None:
+        wanted.append((head.read_mark, query.unread))
+    if query.unseen is not None:
+        wanted.append((head.seen_mark, query.unseen))
+    lower = max([mark for mark, above in wanted if above], default=0)
+    upper = min([mark for mark, above in wanted if not above], default=TOP)
+    return lower, max(lower, upper)
+
+
+@cache
+def _page(  # noqa: PLR0917 - a query's shape, as the key of the cache
+    dialect: str,
+    unread: bool | None,  # noqa: FBT001
+    unseen: bool | None,  # noqa: FBT001
+    archived: bool,  # noqa: FBT001
+    snoozed: bool,  # noqa: FBT001
+    category: bool,  # noqa: FBT001
+    after: bool,  # noqa: FBT001
+) -> sa.TextualSelect:
+    filters = [_is_set("archived_at", archived)]
+    if snoozed or not archived:  # archived items are listed as such whether snoozed or not
+        filters.append(_is_set("snoozed_until", snoozed))
+    if unread is not None:
+        filters.append(_is_set("read_at", not unread))
+    if unseen is not None:
+        filters.append(_is_set("seen_at", not unseen))
+    common = ["log.category = :category"] if category else []
+    common += [_AFTER] if after else []
+    parts = {"common": " AND ".join(common) or "true", "filters": " AND ".join(filters)}
+    untouched = fill(_UNTOUCHED, covered=span_covers("log.position"), **parts)
+    wishes = fill(
+        _PAGE,
+        spans=SPANS_OF_ONE,
+        untouched=each(dialect, untouched, "candidate"),
+        touched=fill(_TOUCHED, **parts),
+        order=_NEWEST,
+    )
+    statement = sa.text(_items(dialect, wishes))
+    return _typed(statement.bindparams(sa.bindparam("after_id", type_=sa.Uuid())) if after else statement)
+
+
+def _is_set(column: str, wanted: bool) -> str:  # noqa: FBT001 - reads as a sentence
+    return f"state.{column} IS NOT NULL" if wanted else f"state.{column} IS NULL"

@@ -1,0 +1,220 @@
+"""SQL that everything about the shared log shares: who has an item, what state it is in, what it counts for.
+
+A user has the ITEM event at a position if the position lies in one of their spans: `(joined, left_at]` of a topic by
+`memberships`, and `(inbox_heads.joined, ∞)` of the broadcast topic `''`. Its state is the row in `shared_items`, if
+there is one (the item is *touched*). Untouched it is seen, read, archived at or below the user's mark of that level.
+
+What a user's shared items count for is the sum of
+
+* for each span, the items above the mark: a subtraction of ordinals;
+* `inbox_heads.shared_unread` (`…_unseen`): for each touched item what it counts for, less 1 if it lies above the mark
+  (the subtraction has counted it already), and less 1 for each item above the mark that went until `settled`;
+* for each GONE event after `settled`, less what its item would count for.
+
+Only who has locked the head changes the second part, the others follow from the log: so a recall touches no inbox.
+
+It is text, because the same query is correlated three levels deep in different places. `$head` stands for whatever
+has the columns of `inbox_heads` there. Subqueries that find one value stay the look-ups that they are, whatever the
+planner believes of the tables; where rows are to be found for rows, `each` keeps it so.
+"""
+
+from __future__ import annotations
+
+from string import Template
+from typing import NamedTuple, Self
+
+TOP = 9_223_372_036_854_775_807
+"""Above every position."""
+
+
+class LogView(NamedTuple):
+    """What the log says of one user: the last event of their topics, and what their shared items count for.
+
+    The counts are without `inbox_heads.shared_unread` and `…_unseen`.
+    """
+
+    position: int = 0
+    unread: int = 0
+    unseen: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `log_view` selects."""
+        return cls(*map(int, text.split(",")))
+
+
+def fill(template: str, **parts: str) -> str:
+    """Put pieces of SQL, never values, into a template."""
+    return Template(template).substitute(parts)
+
+
+def each(dialect: str, query: str, name: str) -> str:
+    """Join the numbers that a query finds for each row on the left, as the column `value`.
+
+    PostgreSQL does by LATERAL what SQLite, without it, does by an array that a table function spreads out.
+    """
+    if dialect == "postgresql":
+        return f"CROSS JOIN LATERAL ({query}) AS {name} (value)"
+    return f"CROSS JOIN json_each((SELECT json_group_array(found.value) FROM ({query}) AS found)) AS {name}"  # noqa: S608 - no values
+
+
+def only(dialect: str, table: str, name: str, condition: str) -> str:
+    """Join the one row that meets a condition. The LIMIT makes it a look-up, whatever the planner believes."""
+    if dialect == "postgresql":
+        return f"CROSS JOIN LATERAL (SELECT * FROM {table} AS {name} WHERE {condition} LIMIT 1) AS {name}"  # noqa: S608 - no values
+    return f"CROSS JOIN {table} AS {name} ON {condition}"
+
+
+def larger(left: str, right: str) -> str:
+    """Return the larger of two numbers that are columns or parameters."""
+    return f"CASE WHEN {left} > {right} THEN {left} ELSE {right} END"
+
+
+_SPANS = """
+(SELECT '' AS topic, $head.joined AS joined, CAST(NULL AS BIGINT) AS left_at
+UNION ALL
+SELECT member.topic, member.joined, member.left_at FROM memberships AS member
+WHERE member.tenant = $head.tenant AND member.user_id = $head.user_id)"""
+
+
+def spans(head: str) -> str:
+    """Return a head's spans: `topic`, `joined`, `left_at`."""
+    return fill(_SPANS, head=head)
+
+
+SPANS_OF_ONE = """
+(SELECT '' AS topic, CAST(:joined AS BIGINT) AS joined, CAST(NULL AS BIGINT) AS left_at
+UNION ALL
+SELECT member.topic, member.joined, member.left_at FROM memberships AS member
+WHERE member.tenant = :tenant AND member.user_id = :user)"""
+"""The spans of a user given by parameters, where there is no head to correlate with."""
+
+
+_WITH_TOPICS = """(
+  SELECT span.topic, span.joined, span.left_at,
+  (SELECT topics.position FROM topics WHERE topics.tenant = $tenant AND topics.topic = span.topic) AS last,
+  (SELECT topics.items FROM topics WHERE topics.tenant = $tenant AND topics.topic = span.topic) AS items
+  FROM $spans AS span LIMIT $top
+)"""
+
+
+def with_topics(spans_: str, tenant: str) -> str:
+    """Add to spans what their topics' heads say: `last` position, and `items`. The LIMIT has that looked up once."""
+    return fill(_WITH_TOPICS, spans=spans_, tenant=tenant, top=str(TOP))
+
+
+_UPTO = """coalesce((
+  SELECT following.ordinal FROM shared_log AS following
+  WHERE following.tenant = $tenant AND following.topic = span.topic AND following.position > $position
+  ORDER BY following.position LIMIT 1
+), span.items, 0)"""
+
+
+def items_upto(tenant: str, position: str) -> str:
+    """Return how many items the span's topic had up to a position: what its next event says of the time before.
+
+    It needs spans `with_topics`.
+    """
+    return fill(_UPTO, tenant=tenant, position=position)
+
+
+def span_covers(position: str) -> str:
+    """Test whether a position lies in the span."""
+    return f"{position} > span.joined AND (span.left_at IS NULL OR {position} <= span.left_at)"
+
+
+_GONE = """(
+  SELECT count(*) FROM shared_log AS gone LEFT JOIN shared_items AS touched
+  ON touched.tenant = $head.tenant AND touched.user_id = $head.user_id AND touched.position = gone.of_position
+  WHERE gone.tenant = $head.tenant AND gone.topic = span.topic AND gone.kind = 1 AND gone.position > $head.settled
+  AND $covered AND CASE WHEN touched.position IS NULL THEN gone.of_position > $head.${level}_mark ELSE
+    touched.${level}_at IS NULL AND touched.archived_at IS NULL AND touched.snoozed_until IS NULL END
+)"""
+
+
+def _gone(head: str, level: str) -> str:
+    return fill(_GONE, head=head, level=level, covered=span_covers("gone.of_position"))
+
+
+def items_between(tenant: str, lower: str, upper: str | None = None) -> str:
+    """Return how many items the span has above one position, up to another. It needs spans `with_topics`."""
+    end = "span.left_at" if upper is None else f"CASE WHEN span.left_at < {upper} THEN span.left_at ELSE {upper} END"
+    start = larger("span.joined", lower)
+    capped = f"CASE WHEN {end} < {start} THEN {end} ELSE {start} END"
+    below = items_upto(tenant, f"({capped})")
+    if upper is None:
+        return (
+            f"CASE WHEN span.left_at IS NULL THEN coalesce(span.items, 0) ELSE {items_upto(tenant, end)} END - {below}"
+        )
+    return f"{items_upto(tenant, f'({end})')} - {below}"
+
+
+_VIEW = """(
+SELECT CAST(coalesce(max(span.last), 0) AS TEXT) || ',' || CAST(coalesce(sum($unread), 0) AS TEXT) || ','
+|| CAST(coalesce(sum($unseen), 0) AS TEXT) FROM $spans AS span
+)"""
+
+
+def log_view(head: str) -> str:
+    """Select the `LogView` of a head: as one text, so that it takes one subquery on both databases."""
+    return fill(_VIEW, unread=_counted(head, "read"), unseen=_counted(head, "seen"),
+                spans=with_topics(spans(head), f"{head}.tenant"))  # fmt: skip
+
+
+def _counted(head: str, level: str) -> str:
+    """Return what the span's items count for, but for what is stored in the head."""
+    return f"{items_between(f'{head}.tenant', f'{head}.{level}_mark')} - {_gone(head, level)}"
+
+
+_LAST = """coalesce((
+SELECT max((SELECT topics.position FROM topics WHERE topics.tenant = $head.tenant AND topics.topic = span.topic))
+FROM $spans AS span
+), 0)"""
+
+
+def last_position(head: str) -> str:
+    """Select the position of the last event of a head's topics; 0 if there is none."""
+    return fill(_LAST, head=head, spans=spans(head))
+
+
+def gone_since(head: str, level: str) -> str:
+    """Select what the items that went after `settled` would count for (`read`: as unread; `seen`: as unseen)."""
+    return fill("coalesce((SELECT sum($gone) FROM $spans AS span), 0)", gone=_gone(head, level), spans=spans(head))
+
+
+def has(head: str, position: str, topic: str) -> str:
+    """Test whether a head has what lies at a position of a topic."""
+    covered = span_covers(position)
+    return fill("EXISTS (SELECT 1 FROM $spans AS span WHERE span.topic = $topic AND $covered)",
+                spans=spans(head), topic=topic, covered=covered)  # fmt: skip
+
+
+_MARKED = """(
+  SELECT mark.$column FROM shared_marks AS mark
+  WHERE mark.tenant = $tenant AND mark.user_id = $user AND mark.level = $level
+  AND mark.position >= $position ORDER BY mark.position LIMIT 1
+)"""
+
+STATE_COLUMNS = ("version", "seen_at", "read_at", "archived_at", "delivered_at", "snoozed_until")
+"""What `state_columns` selects, in this order."""
+
+_STATE = """
+CASE WHEN state.position IS NULL THEN coalesce($archived_version, $read_version, $seen_version, 0)
+  ELSE state.version END AS version,
+CASE WHEN state.position IS NULL THEN $seen ELSE state.seen_at END AS seen_at,
+CASE WHEN state.position IS NULL THEN $read ELSE state.read_at END AS read_at,
+CASE WHEN state.position IS NULL THEN $archived ELSE state.archived_at END AS archived_at,
+state.delivered_at, state.snoozed_until"""
+
+
+def state_columns(tenant: str, user: str, position: str) -> str:
+    """Return an item's state as columns; `state` is the row of a touched one.
+
+    A higher level of marks is never moved before the lower ones, so the highest has the last version.
+    """
+    item = {"tenant": tenant, "user": user, "position": position}
+    parts = {}
+    for name, level in (("seen", "1"), ("read", "2"), ("archived", "3")):
+        parts[name] = fill(_MARKED, column="marked_at", level=level, **item)
+        parts[f"{name}_version"] = fill(_MARKED, column="version", level=level, **item)
+    return fill(_STATE, **parts)

@@ -1,0 +1,253 @@
+"""Topics and broadcasts on live connections, served by a real uvicorn and called by real clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from hub.bus.memory import Switchboard
+from hub.core import wire
+from hub.core.model import BROADCAST, InboxKey, InboxQuery, MarkAction, Selection
+from hub.gateway.topics import SLICE
+from hub.service.upkeep import LEFTOVER_AGE
+from tests.support.live import ADA, GRACE, TENANT, Node, Socket, open_node
+from tests.support.serving import settled
+
+
+@pytest.fixture(params=[True, False], ids=["lane", "portable"])
+async def node(sqlite_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Node]:
+    async with open_node(sqlite_url, lane=request.param) as node:
+        yield node
+
+
+async def told(client: Socket) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take an item of a topic, as it comes: without cursor and counts, which the `ready` behind it has."""
+    item, ready = await client.expect("item"), await client.expect("ready")
+    assert "cursor" not in item
+    assert "counts" not in item
+    return item["item"], ready
+
+
+async def test_a_publish_to_a_topic_reaches_its_members_at_once_and_nobody_else(node: Node) -> None:
+    await node.join("news", "ada")
+    async with await node.ready() as one, await node.ready() as two, await node.ready(GRACE) as grace:
+        identifier = await node.publish_shared("news", title="for the members")
+        for tab in (one, two):
+            item, ready = await told(tab)
+            assert (item["id"], item["title"], item["read_at"]) == (identifier, "for the members", None)
+            assert ready["counts"] == {"unread": 1, "unseen": 1}
+        await node.publish("grace", title="for Grace")
+        assert (await grace.expect("item"))["item"]["title"] == "for Grace"
+
+
+async def test_a_broadcast_reaches_everybody_who_is_there(node: Node) -> None:
+    async with await node.ready() as ada, await node.ready(GRACE) as grace:
+        identifier = await node.publish_shared()
+        for client in (ada, grace):
+            item, ready = await told(client)
+            assert item["id"] == identifier
+            assert ready["counts"] == {"unread": 1, "unseen": 1}
+
+
+async def test_joining_and_leaving_counts_from_that_moment_without_connecting_anew(node: Node) -> None:
+    async with await node.ready() as ada:
+        await node.publish_shared("news", title="too early")
+        await node.join("news", "ada", "grace")
+        await ada.expect("ready")
+        first = await node.publish_shared("news", title="just right")
+        assert (await told(ada))[0]["id"] == first
+        await node.leave("news", "ada")
+        await ada.expect("ready")
+        await node.publish_shared("news", title="too late")
+        own = await node.publish("ada")
+        assert {item.id for item in await listed(node)} == {own, first}, "what she had she keeps"
+        frame = await ada.next()
+        while frame["type"] == "ready":  # of an event that is not for her
+            frame = await ada.next()
+        assert (frame["type"], frame["item"]["id"]) == ("item", own)
+
+
+async def listed(node: Node) -> Sequence[wire.Item]:
+    return (await node.hub.inbox.page(ADA, InboxQuery())).data
+
+
+async def test_what_was_missed_of_a_topic_comes_with_the_cursor(node: Node) -> None:
+    await node.join("news", "ada")
+    async with await node.ready() as ada:
+        cursor = ada.ready["cursor"]
+    await node.empty()
+    missed = [await node.publish_shared("news"), await node.publish(), await node.publish_shared()]
+    async with await node.socket(cursor=cursor) as ada:
+        items = [await ada.expect("item") for _ in missed]
+        ready = await ada.expect("ready")
+        assert {frame["item"]["id"] for frame in items} == set(missed)
+        assert ready["counts"] == {"unread": 3, "unseen": 3}
+    async with await node.socket(cursor=ready["cursor"]) as ada:
+        await ada.expect("ready")
+
+
+async def test_an_own_change_between_shared_items_keeps_its_order(node: Node) -> None:
+    await node.join("news", "ada")
+    async with await node.ready() as ada:
+        shared = await node.publish_shared("news")
+        await told(ada)
+        own = await node.publish("ada")
+        frame = await ada.expect("item")
+        assert frame["item"]["id"] == own
+        counts = frame.get("counts") or (await ada.expect("ready"))["counts"]
+        assert counts == {"unread": 2, "unseen": 2}
+        await ada.send({"type": "read", "ids": [shared, own]})
+        assert (await until_counts(ada, unread=0, unseen=0)) is not None
+
+
+async def until_counts(client: Socket, **counts: int) -> dict[str, Any]:
+    """Take frames until one says that so many are unread and unseen."""
+    while (frame := await client.next()).get("counts") != counts:
+        pass
+    return frame
+
+
+async def test_a_mark_of_a_shared_item_shows_on_the_other_device_and_at_nobody_elses(node: Node) -> None:
+    async with await node.ready() as one, await node.ready() as two, await node.ready(GRACE) as grace:
+        identifier = await node.publish_shared()
+        for client in (one, two, grace):
+            await told(client)
+        await one.send({"type": "read", "ids": [identifier]})
+        for tab in (one, two):
+            frame = await tab.expect("change")
+            assert frame["ids"] == [identifier]
+            assert frame["fields"]["read_at"]
+            assert frame["counts"] == {"unread": 0, "unseen": 0}
+        await node.publish("grace")
+        assert (await until_counts(grace, unread=2, unseen=2)) is not None
+
+
+async def test_mark_all_through_a_cursor_leaves_what_was_published_after_it(node: Node) -> None:
+    await node.join("news", "ada")
+    async with await node.ready() as ada, await node.ready() as other:
+        before = [await node.publish_shared("news"), await node.publish_shared()]
+        ready = await until_counts(ada, unread=2, unseen=2)
+        await until_counts(other, unread=2, unseen=2)
+        later = await node.publish_shared("news", title="later")
+        await until_counts(ada, unread=3, unseen=3)
+        await ada.send({"type": "read", "all": True, "through": ready["cursor"]})
+        await until_counts(other, unread=1, unseen=1)
+        items = {item.id: item.read_at for item in await listed(node)}
+        assert items.pop(later) is None
+        assert set(items) == set(before)
+        assert None not in items.values()
+
+
+async def test_a_publish_at_one_node_reaches_the_members_at_another(postgres_url: str) -> None:
+    switchboard = Switchboard()
+    async with (
+        open_node(postgres_url, switchboard=switchboard) as here,
+        open_node(postgres_url, switchboard=switchboard) as there,
+    ):
+        async with await here.ready() as ada, await there.ready(GRACE) as grace:
+            await here.join("news", "grace")
+            await grace.expect("ready")
+            identifier = await here.publish_shared("news")
+            assert (await told(grace))[0]["id"] == identifier
+            assert here.bus.topics == {BROADCAST}, "nobody here is a member"
+            assert there.bus.topics == {BROADCAST, "news"}
+            await there.publish_shared()
+            await told(ada)
+            await told(grace)
+        await here.empty()
+        await there.empty()
+        assert here.bus.topics == there.bus.topics == set()
+
+
+@pytest.mark.parametrize("lost", ["the publish", "the join", "both"])
+async def test_what_the_bus_loses_is_found_by_comparing(node: Node, lost: str) -> None:
+    async with await node.ready() as ada:
+        node.bus.losing = lost != "the publish"
+        await node.join("news", "ada")
+        if lost == "the join":
+            await node.gateway.reconcile()
+        if lost != "both":
+            node.bus.losing = False
+            await ada.expect("ready")
+        node.bus.losing = lost != "the join"
+        identifier = await node.publish_shared("news")
+        node.bus.losing = False
+        await node.gateway.reconcile()
+        assert (await told(ada))[0]["id"] == identifier
+        following = await node.publish_shared("news")
+        assert (await told(ada))[0]["id"] == following, "the topic is heard from now on"
+
+
+async def test_what_a_crash_left_untold_is_told_by_a_sweep(node: Node) -> None:
+    async with await node.ready() as ada:
+        node.bus.failing = True
+        identifier = await node.publish_shared()
+        node.bus.failing = False
+        node.clock.advance(LEFTOVER_AGE + 1)
+        assert await node.hub.upkeep.republish_leftovers() == 1
+        assert (await told(ada))[0]["id"] == identifier
+        assert await node.hub.upkeep.republish_leftovers() == 0
+
+
+async def test_a_join_that_nobody_was_told_of_is_told_by_a_sweep(node: Node) -> None:
+    async with await node.ready() as ada:
+        node.bus.failing = True
+        await node.join("news", "ada")
+        node.bus.failing = False
+        node.clock.advance(LEFTOVER_AGE + 1)
+        assert await node.hub.upkeep.republish_leftovers() == 1
+        await ada.expect("ready")
+        identifier = await node.publish_shared("news")
+        assert (await told(ada))[0]["id"] == identifier
+
+
+async def test_many_members_are_all_told_and_who_comes_meanwhile_is_let_in(sqlite_url: str) -> None:
+    async with open_node(sqlite_url) as node:
+        users = [f"user-{number}" for number in range(SLICE + 50)]
+        await node.join("news", *users)
+        clients = [await node.ready(InboxKey(TENANT, user)) for user in users]
+        try:
+            identifier, ada = await asyncio.gather(node.publish_shared("news"), node.ready())
+            for client in clients:
+                assert (await told(client))[0]["id"] == identifier
+            await ada.connection.close()
+        finally:
+            await asyncio.gather(*(client.connection.close() for client in clients))
+        await node.empty()
+
+
+async def test_a_stream_and_a_poll_hear_of_topics_too(node: Node) -> None:
+    await node.join("news", "ada")
+    async with node.http() as client:
+        first = (await client.get("/v1/poll", headers=node.bearer())).json()
+        async with client.sse("/v1/sse", headers=node.bearer()) as source:
+            events = source.__aiter__()
+            assert (await anext(events)).event == "ready"
+            polling = asyncio.create_task(client.get(f"/v1/poll?cursor={first['cursor']}", headers=node.bearer()))
+            await settled(lambda: node.gateway.connections == 2)
+            identifier = await node.publish_shared("news")
+            item, ready = [await anext(events) for _ in range(2)]
+            assert (item.event, json.loads(item.data)["item"]["id"]) == ("item", identifier)
+            assert (ready.event, ready.id) == ("ready", json.loads(ready.data)["cursor"])
+            answer = (await polling).json()
+            assert [frame["type"] for frame in answer["frames"]][-2:] == ["item", "ready"]
+            assert answer["frames"][-2]["item"]["id"] == identifier
+            assert answer["cursor"] == json.loads(ready.data)["cursor"]
+
+
+async def test_a_snoozed_shared_item_comes_back_by_itself(node: Node) -> None:
+    async with await node.ready() as ada:
+        identifier = await node.publish_shared()
+        await told(ada)
+        until = node.clock.now() + 60_000
+        await node.hub.inbox.mark(ADA, MarkAction.SNOOZE, Selection(ids=(UUID(identifier),)), until)
+        await until_counts(ada, unread=0, unseen=0)
+        node.clock.advance(60_000)
+        await node.hub.upkeep.apply_timers()
+        await until_counts(ada, unread=1, unseen=1)
+        assert [item.id for item in await listed(node)] == [identifier]
