@@ -24,6 +24,8 @@ _PANELS = {
     "gateway-memory": "Bytes of memory per idle connection (less is better)",
 }
 
+_LEGEND_COLUMNS = 3
+
 Groups = dict[str, dict[str, float]]
 
 
@@ -80,25 +82,30 @@ def plot(groups: Groups, title: str, ink: str, colours: Mapping[str, str]) -> Ca
         "axes.edgecolor": ink,
     }
     with mpl.rc_context(style):
-        canvas = Canvas(figsize=(8, 3.6), layout="constrained")
+        canvas = Canvas(figsize=(8, 4), layout="constrained")
         axes = canvas.subplots()
         systems = [system for system in colours if any(system in group for group in groups.values())]
+        width = 0.8 / max(map(len, groups.values()))
         for system in systems:
-            _bars(axes, groups, systems, system, colours[system])
+            _bars(axes, groups, systems, system, width, colours[system])
         axes.set_title(title, loc="left", fontsize=11)
         axes.set_xticks(range(len(groups)), list(groups))
         axes.tick_params(length=0)
         axes.yaxis.set_visible(False)
         axes.spines[["top", "left", "right"]].set_visible(False)
         axes.margins(y=0.1)
-        axes.legend(frameon=False, ncols=len(systems), loc="lower right", bbox_to_anchor=(1, 1), fontsize=9)
+        canvas.legend(frameon=False, ncols=min(len(systems), _LEGEND_COLUMNS), loc="outside lower center", fontsize=9)
         return canvas
 
 
-def _bars(axes: Axes, groups: Groups, systems: Sequence[str], system: str, colour: str) -> None:
-    width = 0.8 / len(systems)
-    offset = (systems.index(system) - (len(systems) - 1) / 2) * width
-    at = [(index + offset, group[system]) for index, group in enumerate(groups.values()) if system in group]
+def _bars(  # noqa: PLR0917 - one call, right above
+    axes: Axes, groups: Groups, systems: Sequence[str], system: str, width: float, colour: str
+) -> None:
+    at = []
+    for index, group in enumerate(groups.values()):
+        here = [each for each in systems if each in group]  # each group is as wide as it has bars
+        if system in here:
+            at.append((index + (here.index(system) - (len(here) - 1) / 2) * width, group[system]))
     drawn = axes.bar([x for x, _ in at], [y for _, y in at], width * 0.92, label=system, color=colour)
     axes.bar_label(drawn, [_short(y) for _, y in at], padding=2, fontsize=8)
 
