@@ -232,12 +232,12 @@ async def _move_on(  # noqa: PLR0917 - all that a chunk knows
         values = {**dict.fromkeys(counts, 0), "after_user": "", "turn": turn, "due_at": content.appears_at + turn}
     else:
         ended = True
-        values |= {"state": ExpansionState.DONE.value, "finished_at": now}
+        values |= {"state": ExpansionState.DONE.value, "after_user": "", "finished_at": now}
     await connection.execute(sa.update(expansions).where(_here).values(values), key)
     return ended
 
 
 async def _end(connection: AsyncConnection, key: Values, state: ExpansionState, reason: str, now: int) -> Expanded:
-    ending = {"state": state.value, "reason": reason, "finished_at": now}
+    ending = {"state": state.value, "reason": reason, "after_user": "", "finished_at": now}
     await connection.execute(sa.update(expansions).where(_here).values(ending), key)
     return Expanded(0, ended=True)

@@ -80,7 +80,7 @@ async def end_fallback(
         await connection.execute(
             sa.update(expansions)
             .where(of_notification, expansions.c.step.in_(steps))
-            .values(state=state.value, reason=reason, finished_at=now)
+            .values(state=state.value, reason=reason, after_user="", finished_at=now)
         )
     queued = await connection.execute(
         queued_of, {"tenant": tenant, "notification": notification, "limit": CANCELLED_AT_ONCE}

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
+from hub.core.model import Channel
 from hub.core.views import rfc3339
+from hub.ports import Expanded, ExpansionKey
 from hub.service.topics import MAX_MEMBERS
+from hub.store.expansions import SqlExpansions
 from tests.support.api import ACME_KEY, PUBLISHER, Api, open_api, problem
 
 MEMBERS = "/v1/topics/news/members"
@@ -155,6 +159,31 @@ async def test_what_became_of_it_is_told_once_for_the_whole_audience(client: htt
     assert (await client.get(f"/v1/notifications/{everybody}")).json()["shared"]["topic"] is None
     own = (await publish(client, ["ada"]))["id"]
     assert (await client.get(f"/v1/notifications/{own}")).json()["shared"] is None
+
+
+async def test_the_progress_of_its_plan_is_told_by_step(client: httpx2.AsyncClient, api: Api) -> None:
+    await join(client, "ada", "grace")
+    await client.put("/v1/users/ada", json={"email": "ada@example.com"})
+    plan = [{"channel": "email", "unless": "read"}, {"channel": "sms", "after": "1h"}]
+    identifier = (await publish(client, {"topic": "news"}, fallback=plan))["id"]
+    expansions = SqlExpansions(api.database)
+    first = ExpansionKey("default", UUID(identifier), 0)
+    assert await expansions.expand(first, api.clock.now(), frozenset(Channel), 10) == Expanded(1, ended=True)
+
+    shown = (await client.get(f"/v1/notifications/{identifier}")).json()
+
+    assert (shown["recipients"], shown["deliveries"]) == ([], [])
+    now = rfc3339(api.clock.now())
+    step = {"when": "always", "due_at": now, "reason": None}
+    done = {"state": "done", "members": 2, "deliveries": 1, "reached": 0, "unreachable": 1}
+    waiting = {"state": "waiting", "members": 0, "deliveries": 0, "reached": 0, "unreachable": 0}
+    assert shown["expansions"] == [
+        {"step": 0, "channel": "email", "unless": "read", **step, **done},
+        {"step": 1, "channel": "sms", "unless": "seen", **step, **waiting},
+    ]
+    await client.delete(f"/v1/notifications/{identifier}")
+    shown = (await client.get(f"/v1/notifications/{identifier}")).json()
+    assert [each["state"] for each in shown["expansions"]] == ["done", "cancelled"]
 
 
 async def test_tenants_have_topics_of_their_own(client: httpx2.AsyncClient, api: Api) -> None:

@@ -53,6 +53,7 @@ class World:
     queue: SqlDeliveryQueue
     expansions: SqlExpansions
     database: Database
+    bus: MemoryBus
     clock: ManualClock
     presence: FixedPresence = field(default_factory=FixedPresence)
     email: ScriptedProvider = field(default_factory=ScriptedProvider)
@@ -98,14 +99,14 @@ def shared(world: World) -> SharedRows:
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[World]:
     database = await open_database(database_url)
-    clock = ManualClock()
+    clock, bus = ManualClock(), MemoryBus()
     hub = Hub(
         inbox=SqlInboxStore(database),
         log=SqlSharedLog(database),
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
-        bus=MemoryBus(),
+        bus=bus,
         presence=FixedPresence(),
         clock=clock,
         revoked=RevokedTokens(SqlRevocations(database), clock),
@@ -114,7 +115,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
     await hub.users.add_device("default", "ada", wire.DeviceIn(token="token-1"))
     await hub.users.add_device("default", "ada", wire.DeviceIn(token="token-2"))
     try:
-        yield World(hub, SqlDeliveryQueue(database), SqlExpansions(database), database, clock)
+        yield World(hub, SqlDeliveryQueue(database), SqlExpansions(database), database, bus, clock)
     finally:
         await database.close()
 
@@ -442,11 +443,11 @@ async def test_an_audience_is_expanded_as_soon_as_the_worker_hears_of_it(world: 
         waiting.release()
         await event.wait()
 
-    await shared.members("ben", reachable=[Channel.EMAIL])
+    await shared.user("ben", reachable=[Channel.EMAIL])
     async with running(world.worker(wait=until_nudged)) as worker:
         for _ in range(LOOPS):
             await waiting.acquire()
-        notification = await shared.publish([Step(Channel.EMAIL, 0)])
-        worker.on_due(world.clock.now())
+        await world.bus.start(worker)
+        notification = await world.publish({"channel": "email"}, recipients={"broadcast": True})
         await world.email.called.wait()
     assert await shared.states(notification) == {"sent": 1}

@@ -53,7 +53,11 @@ def _create_expansions() -> None:
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("turn", sa.BigInteger(), nullable=False, comment="the `after` of the turn that it is expanded for"),
         sa.Column(
-            "after_user", KEY_TEXT, nullable=False, server_default=sa.text("''"), comment="the last member looked at"
+            "after_user",
+            KEY_TEXT,
+            nullable=False,
+            server_default=sa.text("''"),
+            comment="the last member looked at, while there are more",
         ),
         sa.Column("state", KEY_TEXT, nullable=False, comment="ExpansionState"),
         sa.Column("due_at", sa.BigInteger(), nullable=False, comment="when the next chunk is due"),
