@@ -16,6 +16,23 @@ SAFE_HEADERS: Final[Mapping[str, str]] = {
 """On every answer: browsers take content for what it says it is, and tell other sites nothing of where they were."""
 
 _PRIVATE: Final[Mapping[str, str]] = {**SAFE_HEADERS, "Cache-Control": "no-store"}
+_PRIVATE_RAW: Final = tuple((name.lower().encode(), value.encode()) for name, value in _PRIVATE.items())
+
+
+class _Encoded(Response):
+    """A response whose headers are put together by hand: what all have in common is encoded once."""
+
+    body: bytes
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Set the headers in the form in which ASGI has them."""
+        self.raw_headers = [
+            (b"content-length", str(len(self.body)).encode()),
+            (b"content-type", (self.media_type or "").encode()),
+            *_PRIVATE_RAW,
+        ]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
 
 def json_response(
@@ -23,7 +40,7 @@ def json_response(
 ) -> Response:
     """Answer with a value as JSON; `bytes` are taken for JSON that is encoded already."""
     body = value if isinstance(value, bytes) else msgspec.json.encode(value)
-    return Response(body, status, {**_PRIVATE, **(headers or {})}, media_type)
+    return _Encoded(body, status, headers, media_type)
 
 
 def json_stream(pieces: AsyncIterator[bytes], filename: str) -> Response:

@@ -41,6 +41,10 @@ class MemoryBus:
                 bus._hear(told)  # noqa: SLF001 - a sibling of the same class
         return True
 
+    def hears(self, key: InboxKey) -> bool:
+        """Tell whether any of the buses is subscribed to this inbox."""
+        return any(key in bus._inboxes for bus in self._switchboard.buses)  # noqa: SLF001 - a sibling of the same class
+
     async def announce_due(self, due_at: int) -> None:
         """Tell every listener that something is due at `due_at`."""
         for bus in tuple(self._switchboard.buses):

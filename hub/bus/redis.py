@@ -72,6 +72,10 @@ class RedisBus:
         """Tell every subscribed process; False if Redis did not take everything."""
         return await self._publisher.publish([(*channel_of(key), _encode(change)) for key, change in news])
 
+    def hears(self, key: InboxKey) -> bool:  # noqa: ARG002 - the port's
+        """Tell that somebody may: to ask Redis costs what telling costs."""
+        return True
+
     async def announce_due(self, due_at: int) -> None:
         """Tell every worker that something is due at `due_at`."""
         await self._publisher.publish([(DUE_PARTITION, DUE, b"%d" % due_at)])

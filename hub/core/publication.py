@@ -58,6 +58,7 @@ PUBLISH = "publish"
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)", re.ASCII)
 _UNIT = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_PRIORITY = {priority.name.lower(): priority for priority in Priority}
 _NO_RUNG: dict[str | None, Rung] = {
     None: Rung.NONE,
     "delivered": Rung.DELIVERED,
@@ -273,7 +274,7 @@ def _content(request: wire.PublishIn, tenant: str, now: int, plan: tuple[Step, .
         action_url=None if request.action_url is None else check_action_url(request.action_url),
         data=encode_object(request.data, "$.data"),
         actor=encode_object(request.actor, "$.actor"),
-        priority=Priority[request.priority.upper()],
+        priority=_PRIORITY[request.priority],
         inbox=request.inbox,
         collapse_key=_collapse_key(request),
         created_at=now,

@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from hub.gateway.joined import JoinedWrites
+
 MAX_HEAD = 64 * 1024
 """Bytes of request line and headers (or of a chunked body's framing and trailers), give or take one read."""
 
@@ -31,6 +33,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unaccounted = 0
         """Bytes read since the last progress: the end of a head, a piece of body, the end of a request."""
         self._late: asyncio.TimerHandle | None = None
+        self._in_head = False
+        """Whether a head has begun and not ended. As a rule it comes in one piece, and needs no timer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for the first head."""
@@ -49,18 +53,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._unaccounted > self.max_head and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
             self.transport.close()
-        elif self._unwatched:
+        elif (self._in_head and self._late is None) or self._unwatched:
             self._expect_head()
 
     def on_message_begin(self) -> None:
         """See a request begin."""
         super().on_message_begin()
-        self._expect_head()
+        self._progress()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
         """See a head end."""
         self._progress()
+        self._in_head = False
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:  # it is the old one where a handshake follows
+            self.cycle.transport = JoinedWrites(self.transport, self.loop)  # type: ignore[assignment]  # all that it uses
 
     def on_body(self, body: bytes) -> None:
         """See a piece of a body."""

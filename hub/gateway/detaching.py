@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from hub.gateway.bounded_http import BoundedHttpProtocol
+from hub.gateway.joined import JoinedWrites
 from hub.gateway.upgrade import Upgrade
 
 DETACH = "bellwire.detach"
@@ -78,6 +79,7 @@ class DetachableHttp(BoundedHttpProtocol):
         if pending or not cycle.response_started or not cycle.chunked_encoding or cycle.disconnected:
             return False
         transport = self.transport
+        cast(JoinedWrites, cycle.transport).flush()  # the head, before whatever the protocol writes
         cycle.disconnected = True  # so that uvicorn does not miss the response's end
         self.connections.discard(self)
         self._progress()

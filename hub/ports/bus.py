@@ -46,6 +46,13 @@ class Bus(Protocol):
         """
         ...
 
+    def hears(self, key: InboxKey) -> bool:
+        """Tell whether anybody may be subscribed to an inbox: news of it are for nobody if not.
+
+        Asked after the commit. Whoever subscribes only then reads the database later, and finds it there.
+        """
+        ...
+
     async def announce_due(self, due_at: int) -> None:
         """Tell every worker that something is due at `due_at`."""
         ...

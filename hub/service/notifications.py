@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -134,12 +134,22 @@ class Notifications:
         changes: list[InboxChange] = []
         for each, published in new:
             changes += published.replaced
-            changes += (_appeared(each.content, user, head) for user, head in published.heads.items())
+            changes += self._heard(each.content, published.heads)
         shared = [published.shared for _, published in new if published.shared is not None]
         await self._outbox.tell(changes, [published.wakeup for _, published in new], shared)
         due = [at for each, _ in new for at in _due(each)]
         if due:
             await self._bus.announce_due(min(due))
+
+    def _heard(self, content: Content, heads: Mapping[str, Head]) -> Iterator[InboxChange]:
+        """Say in which inboxes an item appeared, of those that anybody is connected to.
+
+        To make and encode the news that nobody hears was 12 of 150 µs that a publish cost.
+        """
+        for user, head in heads.items():
+            key = InboxKey(content.tenant, user)
+            if self._bus.hears(key):
+                yield _appeared(content, key, head)
 
     async def status(self, tenant: str, notification: UUID) -> wire.NotificationOut:
         """Tell what became of a notification, for every recipient and delivery.
@@ -183,7 +193,7 @@ def _due(prepared: Publication) -> Iterator[int]:
     yield from (at for at in (prepared.content.deliver_at, prepared.content.expires_at) if at is not None)
 
 
-def _appeared(content: Content, user: str, head: Head) -> InboxChange:
+def _appeared(content: Content, key: InboxKey, head: Head) -> InboxChange:
     """Say that an item appeared in a user's inbox; its version is the head's."""
     item = Item(
         content=content,
@@ -192,4 +202,4 @@ def _appeared(content: Content, user: str, head: Head) -> InboxChange:
         state=ItemState.LIVE,
         appeared_at=content.created_at,
     )
-    return InboxChange(InboxKey(content.tenant, user), head, item=item)
+    return InboxChange(key, head, item=item)

@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 from functools import cache
+from operator import itemgetter
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -61,6 +61,11 @@ class _Shape(NamedTuple):
         return [name for name in self.columns if name not in self.table.primary_key.columns]
 
     @property
+    def identifiers(self) -> list[int]:
+        """The places of columns that hold UUIDs."""
+        return [place for place, name in enumerate(self.columns) if isinstance(self.table.c[name].type, sa.Uuid)]
+
+    @property
     def head(self) -> str:
         columns = self.columns if self.derived is None else (*self.columns, self.derived.column)
         return f"INSERT INTO {self.table.name} ({_quoted(columns)})"
@@ -103,19 +108,25 @@ class Bulk:
             return 0
         if self._connection.dialect.name == "postgresql":
             text = _for_postgres(tuple(shape for shape, _ in writes))
-            arrays = tuple([row[name] for row in rows] for shape, rows in writes for name in shape.columns)
-            return (await self._connection.exec_driver_sql(text, arrays)).rowcount
+            arrays = [list(column) for shape, rows in writes for column in zip(*_tuples(shape, rows), strict=True)]
+            return (await self._connection.exec_driver_sql(text, tuple(arrays))).rowcount
         written = 0
         for shape, rows in writes:
-            written = (await self._connection.exec_driver_sql(_for_sqlite(shape), list(_driven(shape, rows)))).rowcount
+            written = (await self._connection.exec_driver_sql(_for_sqlite(shape), _driven(shape, rows))).rowcount
         return written
 
 
-def _driven(shape: _Shape, rows: Sequence[Values]) -> Iterator[tuple[Any, ...]]:
-    """Yield rows as SQLite's driver takes them; identifiers are kept as SQLAlchemy keeps them, without hyphens."""
-    names = (*shape.others, *shape.key) if shape.kind is _Kind.UPDATE else shape.columns
-    for row in rows:
-        yield tuple(value.hex if isinstance(value := row[name], UUID) else value for name in names)
+def _tuples(shape: _Shape, rows: Sequence[Values]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows' values in the order of the columns."""
+    return map(itemgetter(*shape.columns), rows)
+
+
+def _driven(shape: _Shape, rows: Sequence[Values]) -> list[tuple[Any, ...]]:
+    """Return rows as SQLite's driver takes them; identifiers are kept as SQLAlchemy keeps them, without hyphens."""
+    columns: list[Iterable[Any]] = list(zip(*_tuples(shape, rows), strict=True))
+    for place in shape.identifiers:
+        columns[place] = [value and value.hex for value in columns[place]]
+    return list(zip(*columns, strict=True))
 
 
 # What is put together here are names of our own tables; values are always parameters.
@@ -125,8 +136,9 @@ def _driven(shape: _Shape, rows: Sequence[Values]) -> Iterator[tuple[Any, ...]]:
 @cache
 def _for_sqlite(shape: _Shape) -> str:
     if shape.kind is _Kind.UPDATE:
-        changes = ", ".join(f'"{name}" = ?' for name in shape.others)
-        found = " AND ".join(f'"{name}" = ?' for name in shape.key)
+        number = {name: place for place, name in enumerate(shape.columns, 1)}
+        changes = ", ".join(f'"{name}" = ?{number[name]}' for name in shape.others)
+        found = " AND ".join(f'"{name}" = ?{number[name]}' for name in shape.key)
         return f"UPDATE {shape.table.name} SET {changes} WHERE {found}"
     values = [f"?{number}" for number, _ in enumerate(shape.columns, 1)]
     if shape.derived is not None:

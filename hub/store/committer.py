@@ -45,21 +45,23 @@ class Lane(Generic[W, R]):
         *,
         most_weight: int,
         most_works: int,
+        at_once: int,
         on_work: Callable[[], None],
     ) -> None:
         self._store = store
         self._weigh = weigh
         self._most_weight = most_weight
         self._most_works = most_works
+        self._at_once = at_once
         self._on_work = on_work
         self._waiting: deque[_Entry[W, R]] = deque()
-        self.busy = False
+        self.under_way = 0
         self.passed_over = 0
 
     @property
     def ready(self) -> bool:
         """Whether a group could set out."""
-        return bool(self._waiting) and not self.busy
+        return bool(self._waiting) and self.under_way < self._at_once
 
     def submit(self, work: W) -> asyncio.Future[R]:
         """Have it stored with the next group. It is stored (or not) whatever becomes of the future.
@@ -113,23 +115,35 @@ class Lane(Generic[W, R]):
 
 
 class Committer:
-    """Lets lanes have their transactions: one at a time each, and `writers` together."""
+    """Lets lanes have their transactions: each so many at a time, and `writers` together."""
 
     def __init__(self, start: Start, *, writers: int) -> None:
         self._start = start
         self._free = writers
         self._lanes: list[Lane[Any, Any]] = []
 
-    def lane(self, store: Store[W, R], weigh: Callable[[W], int], *, most_weight: int, most_works: int) -> Lane[W, R]:
-        """Add a lane behind those that there are: it goes when they have nothing, or after `_PATIENCE` groups."""
-        lane = Lane(store, weigh, most_weight=most_weight, most_works=most_works, on_work=self._dispatch)
+    def lane(
+        self, store: Store[W, R], weigh: Callable[[W], int], *, most_weight: int, most_works: int, at_once: int = 1
+    ) -> Lane[W, R]:
+        """Add a lane behind those that there are: it goes when they have nothing, or after `_PATIENCE` groups.
+
+        With more than one transaction `at_once`, works are begun in their order, and may be stored in another.
+        """
+        lane = Lane(
+            store,
+            weigh,
+            most_weight=most_weight,
+            most_works=most_works,
+            at_once=at_once,
+            on_work=self._dispatch,
+        )
         self._lanes.append(lane)
         return lane
 
     def _dispatch(self) -> None:
         while self._free and (lane := self._next()) is not None:
             self._free -= 1
-            lane.busy = True
+            lane.under_way += 1
             # What else comes before the task begins, in this round of the loop, is of the group.
             self._start(self._turn(lane))
 
@@ -137,7 +151,7 @@ class Committer:
         try:
             await lane.commit_next()
         finally:
-            lane.busy = False
+            lane.under_way -= 1
             self._free += 1
         self._dispatch()
 

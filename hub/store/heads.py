@@ -98,12 +98,46 @@ async def read_heads(connection: AsyncConnection, keys: Collection[InboxKey], cl
     return {InboxKey(row.tenant, row.user_id): head_of(row, cluster) for row in rows}
 
 
-async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], now: int, bulk: Bulk) -> Heads:
+class KnownHeads:
+    """Inboxes that have a head row, as far as this process remembers: to lock these, nothing need be inserted first.
+
+    Only a shortcut. What is forgotten costs an INSERT that finds its row taken; what is wrong, because the user was
+    erased or the transaction rolled back, a `Conflict`.
+    """
+
+    def __init__(self, most: int = 20_000) -> None:
+        """`most`: at some 200 bytes each."""
+        self._keys: set[InboxKey] = set()
+        self._most = most
+
+    def all_of(self, keys: Collection[InboxKey]) -> bool:
+        """Tell whether all of these are known."""
+        return self._keys.issuperset(keys)
+
+    def add(self, keys: Collection[InboxKey]) -> None:
+        """Remember these; once it is too many, forget all others."""
+        if len(self._keys) + len(keys) > self._most:
+            self._keys.clear()
+        self._keys.update(keys)
+
+    def forget(self, keys: Collection[InboxKey]) -> None:
+        """Remember these no more."""
+        self._keys.difference_update(keys)
+
+
+async def lock_heads(
+    connection: AsyncConnection,
+    keys: Collection[InboxKey],
+    now: int,
+    bulk: Bulk,
+    known: KnownHeads | None = None,
+) -> Heads:
     """Lock head rows in bytewise order, making those that are missing; returns them in that order.
 
     Locked by SELECT … FOR UPDATE, key after key: an UPDATE of many rows locks in no order, and deadlocks. What is
     inserted is in order too, and before anything is locked, so inserting and locking can't wait for each other.
-    A single head, by far the most frequent, is locked right away: there is no other lock to wait for.
+    A single head, by far the most frequent, is locked right away: there is no other lock to wait for. So are those that
+    are all `known` to be there.
 
     If a statement is needed before the locks, it makes the writes of `bulk` too; otherwise they are still to be made.
 
@@ -112,13 +146,22 @@ async def lock_heads(connection: AsyncConnection, keys: Collection[InboxKey], no
 
     """
     wanted = sorted(set(keys))  # by code point, which is the order of the UTF-8 bytes
-    if len(wanted) == 1 and (locked := await _lock(connection, wanted)):
-        return locked
+    all_known = known is not None and known.all_of(wanted)
+    if len(wanted) == 1 or all_known:
+        locked = await _lock(connection, wanted)
+        if len(locked) == len(wanted):
+            return locked
+        if known is not None and all_known:
+            known.forget(wanted)
+        if len(wanted) > 1:
+            raise Conflict("an inbox was erased since it was last seen")
     bulk.insert_where_free(inbox_heads, _new_heads(wanted, now), _JOINED)
     await bulk.write()
     locked = await _lock(connection, wanted)
     if len(locked) < len(wanted):
         raise Conflict("an inbox was erased between the look whether it is there and its lock")
+    if known is not None:
+        known.add(wanted)
     return locked
 
 

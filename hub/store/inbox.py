@@ -35,7 +35,7 @@ from hub.store import idempotency_keys, inbox_catch_up, inbox_mark, inbox_publis
 from hub.store.committer import Committer
 from hub.store.engine import Database, Transaction
 from hub.store.failures import Conflict
-from hub.store.heads import make_heads, settle_heads
+from hub.store.heads import KnownHeads, make_heads, settle_heads
 from hub.store.inbox_publish import Publish
 from hub.store.marks import Mark
 from hub.store.recipients import Applied
@@ -45,7 +45,9 @@ T = TypeVar("T")
 
 _MOST_ROWS = 2_000
 """Rows that publications may share a transaction with; what is larger by itself has one of its own."""
-_MOST_PUBLICATIONS = 500
+_MOST_PUBLICATIONS = 1_000
+_AT_ONCE = 2
+"""Transactions of publications on PostgreSQL: while one is on its way, the next is put together."""
 _MOST_MARKED = 100
 """Marks that share a transaction, and items that they may be about; publishing waits for no more than that."""
 
@@ -61,11 +63,11 @@ class SqlInboxStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # SQLite has one writer. On PostgreSQL the two lanes go side by side; to give each more than one transaction at
-        # a time would only have them wait for each other's heads.
-        committer = Committer(database.start, writers=1 if database.dialect == "sqlite" else 2)
+        self._known = KnownHeads()
+        # SQLite has one writer. On PostgreSQL the two lanes go side by side.
+        committer = Committer(database.start, writers=1 if database.dialect == "sqlite" else _AT_ONCE + 1)
         self._publishing = committer.lane(
-            self._publish, attrgetter("rows"), most_weight=_MOST_ROWS, most_works=_MOST_PUBLICATIONS
+            self._publish, attrgetter("rows"), most_weight=_MOST_ROWS, most_works=_MOST_PUBLICATIONS, at_once=_AT_ONCE
         )
         self._marking = committer.lane(
             self._mark, attrgetter("rows"), most_weight=_MOST_MARKED, most_works=_MOST_MARKED
@@ -84,7 +86,7 @@ class SqlInboxStore:
     async def _publish(self, group: Sequence[Publish]) -> Sequence[Published | Exception]:
         cluster = self._database.cluster
         return await self._database.commit(
-            partial(inbox_publish.store, group=group, cluster=cluster),
+            partial(inbox_publish.store, group=group, cluster=cluster, known=self._known),
             lookup=partial(inbox_publish.find_or_store, group=group, cluster=cluster),
         )
 

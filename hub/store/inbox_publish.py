@@ -19,7 +19,7 @@ from hub.core.model import Content, Head, InboxChange, InboxKey, ItemState, Publ
 from hub.store.bulk import Bulk
 from hub.store.collapse import Collapse
 from hub.store.expansions import expansion_rows
-from hub.store.heads import Heads, Tally, leave_wakeups, lock_heads, save_heads
+from hub.store.heads import Heads, KnownHeads, Tally, leave_wakeups, lock_heads, save_heads
 from hub.store.idempotency_keys import claim_keys
 from hub.store.rows import Values, content_values, delivery_values
 from hub.store.shared_append import NewItem, append_items
@@ -56,7 +56,9 @@ class Publish(NamedTuple):
         return self.publication.content.appears_at > self.now
 
 
-async def store(connection: AsyncConnection, group: Sequence[Publish], cluster: str) -> list[Published | Exception]:
+async def store(
+    connection: AsyncConnection, group: Sequence[Publish], cluster: str, known: KnownHeads | None = None
+) -> list[Published | Exception]:
     """Store publications, or find what earlier ones left under their idempotency keys.
 
     Answers are in the order of the group, and so are the versions that an inbox takes for it.
@@ -64,7 +66,7 @@ async def store(connection: AsyncConnection, group: Sequence[Publish], cluster: 
     now = max(publish.now for publish in group)
     earlier = await claim_keys(connection, [publish.publication for publish in group], now)
     new = [publish for publish, answer in zip(group, earlier, strict=True) if answer is None]
-    stored = iter(await _store_new(connection, new, now, cluster))
+    stored = iter(await _store_new(connection, new, now, cluster, known))
     return [next(stored) if answer is None else answer for answer in earlier]
 
 
@@ -86,18 +88,18 @@ async def find_or_store(
 
 
 async def _store_new(
-    connection: AsyncConnection, group: Sequence[Publish], now: int, cluster: str
+    connection: AsyncConnection, group: Sequence[Publish], now: int, cluster: str, known: KnownHeads | None
 ) -> Sequence[Published]:
     """Store publications that are not there yet: heads as late as possible, and each of them once."""
     bulk = Bulk(connection)
     _add_contents(bulk, group)
     shared = await _append_shared(connection, group, now, bulk)
-    wanted = {key for publish in group for key in _inboxes(publish)}
+    appearing = [(publish.publication.content, _inboxes(publish)) for publish in group]
+    wanted = {key for _, keys in appearing for key in keys}
     if not wanted:
         await bulk.write()
         return [shared.get(publish.id, Published(publish.id)) for publish in group]
-    heads = await lock_heads(connection, wanted, now, bulk)
-    appearing = [(publish.publication.content, _inboxes(publish)) for publish in group]
+    heads = await lock_heads(connection, wanted, now, bulk, known)
     collapse = await Collapse.find(connection, appearing)
     moved = [_appear(content, keys, heads, collapse, cluster) for content, keys in appearing]
     save_heads(bulk, heads.values())
@@ -175,7 +177,8 @@ def _inboxes(publish: Publish) -> list[InboxKey]:
     """Return the inboxes that items appear in now, in order."""
     if publish.pending:
         return []
-    return [InboxKey(publish.tenant, user) for user in sorted(set(publish.publication.users))]
+    users, tenant = publish.publication.users, publish.tenant
+    return [InboxKey(tenant, user) for user in (sorted(set(users)) if len(users) > 1 else users)]
 
 
 def _appear(

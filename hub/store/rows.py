@@ -105,6 +105,8 @@ def plan_of(text: str) -> tuple[Step, ...]:
 
 def plan_text(plan: tuple[Step, ...]) -> str:
     """Write a plan as JSON: `[[channel, after, unless, when], …]`."""
+    if not plan:
+        return "[]"
     return json.dumps([[step.channel.value, step.after, int(step.unless), step.when.value] for step in plan])
 
 

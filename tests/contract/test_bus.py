@@ -104,6 +104,25 @@ async def test_every_node_that_subscribed_hears_it_and_no_other(cluster: Cluster
     assert await heard_until_last(third, third_heard) == []
 
 
+async def test_an_inbox_that_any_node_subscribed_to_is_heard(cluster: Cluster) -> None:
+    first, _ = await cluster.node()
+    second, _ = await cluster.node()
+    await second.subscribe([ADA])
+    assert first.hears(ADA)
+    assert second.hears(ADA)
+
+
+async def test_in_one_process_it_is_known_that_nobody_hears() -> None:
+    switchboard = Switchboard()
+    first, second = MemoryBus(switchboard), MemoryBus(switchboard)
+    await first.start(RecordingListener())
+    await second.start(RecordingListener())
+    await second.subscribe([ADA])
+    assert not first.hears(BOB)
+    await second.unsubscribe([ADA])
+    assert not first.hears(ADA)
+
+
 async def test_changes_of_one_publisher_keep_their_order(cluster: Cluster) -> None:
     bus, listener = await cluster.node()
     await bus.subscribe([ADA])

@@ -12,9 +12,11 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 
 from hub.core.errors import DataError, IdempotencyConflict
 from hub.core.model import InboxKey, ItemState, Publication, Published
+from hub.ports import PersonalData
 from hub.store.engine import Database
 from hub.store.failures import CommitUnknown
 from hub.store.inbox import SqlInboxStore
@@ -53,6 +55,23 @@ async def test_an_inbox_takes_consecutive_versions_in_the_order_of_the_calls(
     assert [outcome.heads["grace"].version for outcome in outcomes[1::2]] == list(range(1, 6))
     versions = {item.content.id: item.version for item in await stored_items(database, ADA)}
     assert versions == {outcome.id: outcome.heads["ada"].version for outcome in outcomes}
+    for key in (ADA, GRACE):
+        await check_inbox(database, key)
+
+
+async def test_inboxes_erased_since_they_were_last_seen_are_made_anew(
+    database: Database, store: SqlInboxStore, personal: PersonalData
+) -> None:
+    """The store remembers who has a head, and must not take this for the truth."""
+    (first,) = await all_stored(store, publication("ada", "grace"))
+    while await personal.erase_some(ADA):
+        pass
+    with capture_logs() as logs:
+        (second,) = await all_stored(store, publication("ada", "grace"))
+        (third,) = await all_stored(store, publication("ada", "grace"))
+    assert [line["event"] for line in logs] == ["transaction_repeated"]
+    assert [each.heads["ada"].version for each in (second, third)] == [1, 2]
+    assert second.heads["ada"].epoch != first.heads["ada"].epoch
     for key in (ADA, GRACE):
         await check_inbox(database, key)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import pytest
 import uvicorn
@@ -111,6 +111,24 @@ async def test_what_is_left_of_a_refused_body_does_not_hold_the_connection() -> 
             writer.write(b"a")
             await reader.read()  # returns, because the server hangs up
         writer.close()
+
+
+async def test_a_slow_head_is_not_waited_for_anew_with_every_piece() -> None:
+    async with counting(Impatient) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def drip() -> None:
+            while not writer.is_closing():
+                writer.write(b"A: b\r\n")
+                await asyncio.sleep(Impatient.head_timeout / 5)
+
+        writer.write(HEAD)
+        dripping = asyncio.ensure_future(drip())
+        async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionError):
+                await reader.read()  # returns, because the server hangs up
+        writer.close()
+        dripping.cancel()
 
 
 async def test_websockets_are_not_waited_for() -> None:

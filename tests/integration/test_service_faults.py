@@ -48,6 +48,9 @@ class DeafOnce(MemoryBus):
         self.heard += 1
         return self.heard > 1 and await super().publish(news)
 
+    def hears(self, key: InboxKey) -> bool:
+        return True
+
 
 def hub_of(database: Database, store: SqlInboxStore, bus: MemoryBus, clock: ManualClock | None = None) -> Hub:
     clock = clock or ManualClock()

@@ -41,17 +41,17 @@ def weigh(work: str) -> int:
 
 
 class World:
-    def __init__(self, writers: int = 1) -> None:
+    def __init__(self, writers: int = 1, at_once: int = 1) -> None:
         self.disk = Disk()
         self.tasks: set[asyncio.Task[None]] = set()
         committer = Committer(lambda turn: self.tasks.add(asyncio.ensure_future(turn)), writers=writers)
-        self.first, self.second = (self._lane(committer, name) for name in ("first", "second"))
+        self.first, self.second = (self._lane(committer, name, at_once) for name in ("first", "second"))
 
-    def _lane(self, committer: Committer, name: str) -> Lane[str, str]:
+    def _lane(self, committer: Committer, name: str, at_once: int) -> Lane[str, str]:
         async def store(works: Sequence[str]) -> Sequence[str | Exception]:
             return await self.disk.store(name, works)
 
-        return committer.lane(store, weigh, most_weight=MOST_WEIGHT, most_works=MOST_WORKS)
+        return committer.lane(store, weigh, most_weight=MOST_WEIGHT, most_works=MOST_WORKS, at_once=at_once)
 
     async def settled(self) -> None:
         """Let every transaction end well, and wait for the last."""
@@ -187,6 +187,19 @@ async def test_two_writers_serve_two_lanes_side_by_side_but_each_lane_one_at_a_t
     assert world.disk.begun == [("first", ["10"]), ("second", ["10"])]
     await world.settled()
     assert world.disk.begun[2:] == [("first", ["a"]), ("second", ["a"])]
+
+
+async def test_a_lane_may_have_two_transactions_at_once_and_no_more() -> None:
+    world = World(writers=3, at_once=2)
+    for work in ("10", "9", "8"):
+        world.first.submit(work)
+    await under_way()
+    assert world.disk.begun == [("first", ["10"]), ("first", ["9"])]
+    world.second.submit("a")
+    await under_way()
+    assert world.disk.begun[2:] == [("second", ["a"])]
+    await world.settled()
+    assert world.disk.begun[3:] == [("first", ["8"])]
 
 
 async def test_when_the_process_ends_nobody_waits_for_ever(world: World) -> None:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from tests.support.cluster import Cluster, token, until
 from tests.support.fleet import Fleet, open_fleet
 from tests.support.member import Transport
-from tests.support.usage import usage_of
+from tests.support.usage import Usage, usage_of
 
 AT_ONCE = 50
 """How many come and go at the same time; fewer than an address may have strangers."""
@@ -51,7 +51,8 @@ async def churn(cluster: Cluster, redis_url: str, *, warm_up: int, connects: int
         await _quiet(cluster, redis)
 
         async def as_before() -> bool:
-            return Counter((await asyncio.to_thread(usage_of, node)).tasks) <= Counter(before.tasks)
+            now = await asyncio.to_thread(usage_of, node)
+            return Counter(now.tasks) <= Counter(before.tasks) and _ours(now, before).total() <= MORE_OF_OURS
 
         with suppress(TimeoutError):
             await until(as_before)
@@ -59,13 +60,18 @@ async def churn(cluster: Cluster, redis_url: str, *, warm_up: int, connects: int
         assert Counter(after.tasks) <= Counter(before.tasks)
         assert await _traces(redis) == traces
         assert after.descriptors <= before.descriptors + POOLS
+        assert _ours(after, before).total() <= MORE_OF_OURS, _ours(after, before)
         more = Counter(after.objects) - Counter(before.objects)
-        ours = Counter({kind: number for kind, number in more.items() if kind.startswith("hub.")})
-        assert ours.total() <= MORE_OF_OURS, ours
         assert more.total() <= MORE_OBJECTS, more.most_common(10)
         assert after.rss <= before.rss * (1 + MORE_MEMORY)
         assert not fleet.refusals
         fleet.check()
+
+
+def _ours(after: Usage, before: Usage) -> Counter[str]:
+    """Count the objects of our own classes that have come to stay."""
+    more = Counter(after.objects) - Counter(before.objects)
+    return Counter({kind: number for kind, number in more.items() if kind.startswith("hub.")})
 
 
 async def _come_and_go(cluster: Cluster, fleet: Fleet, connects: int) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.gateway.peers.missing import Missing
+from tests.benchmarks.gateway.peers import npm
 from tests.benchmarks.gateway.processes import running
 from tests.benchmarks.gateway.swarm import websocket_request
 from tests.support.ports import free_port
@@ -21,8 +17,6 @@ from tests.support.ports import free_port
 EMIT = "/emit"
 
 _SOURCES = Path(__file__).with_name("socketio")
-_PACKAGES = ("package.json", "package-lock.json")
-_HOW = "apt-get install nodejs npm (Node 20 or newer)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +34,14 @@ def version() -> str:
         Missing: there is no Node, or no npm.
 
     """
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        raise Missing("Node with npm", _HOW)
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    node = npm.node_version()
     packages = json.loads((_SOURCES / "package.json").read_text())["dependencies"]
     return f"{packages['socket.io']} (Redis adapter {packages['@socket.io/redis-adapter']}) on Node {node}"
 
 
 def install() -> Path:
-    """Install the locked packages into the user's cache folder, once per lock file; returns the folder.
-
-    Raises:
-        Missing: npm could not; the message has what it said.
-
-    """
-    digest = hashlib.sha256((_SOURCES / "package-lock.json").read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = cache / "bellwire" / f"socketio-{digest}"
-    if not (home / "node_modules" / ".package-lock.json").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        for name in _PACKAGES:
-            shutil.copy(_SOURCES / name, home)
-        npm = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-            cwd=home,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if npm.returncode != 0:
-            raise Missing(f"Socket.IO (npm said: {npm.stderr.strip()[-500:]})", f"npm ci, in {home}")
-    return home
+    """Install the locked packages; returns their folder, and raises as `npm.install`."""
+    return npm.install(_SOURCES, "socketio")
 
 
 @contextmanager
