@@ -61,9 +61,7 @@ def presence_marker(partition: int, name: bytes) -> bytes:
 def rate_keys(name: str, rates: Sequence[Rate]) -> tuple[int, list[bytes]]:
     """Return the partition of a rate limit, and the names of the lists with its calls, one for each rate."""
     partition = crc32(name.encode()) % PARTITIONS
-    return partition, [
-        _TAGGED[partition] + f"rate:{rate.count}/{rate.period}:{name}".encode() for rate in rates
-    ]
+    return partition, [_TAGGED[partition] + f"rate:{rate.calls}/{rate.period}:{name}".encode() for rate in rates]
 
 
 def _compound(tenant: str, name: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hub.bus.address import read_url
 from hub.bus.commands import Commands, Unit
+from hub.bus.connection import Command
 from hub.bus.memory import MemoryRateLimiter
 from hub.bus.names import rate_keys
 from hub.core.rates import Leave, Rate
@@ -71,7 +72,7 @@ class RedisRateLimiter:
         """Give leave for calls; see the port."""
         partition, keys = rate_keys(name, rates)
         numbers = [number for rate in rates for number in rate]
-        command = ("EVALSHA", _SHA, len(keys), *keys, now, at_most, patience, *numbers)
+        command: Command = ("EVALSHA", _SHA, len(keys), *keys, now, at_most, patience, *numbers)
         unit = Unit(partition, (("SCRIPT", "LOAD", _TAKE), command), 1)
         [answer] = await self._commands.run([unit], now)
         leave = None if answer is None else _leave(answer[-1])

@@ -15,13 +15,13 @@ MAX_COUNT = 100_000
 """Calls of one limit: each costs some bytes where the limit is kept."""
 
 _PERIODS = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
-_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(?:(\d{1,4})\s*)?(second|minute|hour|day)s?\s*")
+_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(?:(\d{1,4})\s*)?(second|minute|hour|day)s?\s*", re.ASCII)
 
 
 class Rate(NamedTuple):
-    """At most `count` calls within any `period` milliseconds."""
+    """At most `calls` calls within any `period` milliseconds."""
 
-    count: int
+    calls: int
     period: int
 
 
@@ -48,7 +48,7 @@ def _parse_rate(text: str) -> Rate:
         raise ValueError("a rate limit looks like 100/second, 30/minute, 10/5minutes or 30/minute, 10000/day")
     count, times, unit = found.groups()
     rate = Rate(int(count), int(times or 1) * _PERIODS[unit])
-    if not 1 <= rate.count <= MAX_COUNT:
+    if not 1 <= rate.calls <= MAX_COUNT:
         raise ValueError(f"a rate limit is of 1 to {MAX_COUNT:,} calls; for more, name a shorter time")
     if rate.period < 1:
         raise ValueError("a rate limit is for some time, not for none")
@@ -60,7 +60,7 @@ class Window:
 
     def __init__(self, rates: Sequence[Rate]) -> None:
         self._rates = tuple(rates)
-        self._given = tuple(deque[int](maxlen=rate.count) for rate in rates)
+        self._given = tuple(deque[int](maxlen=rate.calls) for rate in rates)
         """Of each rate as many times as it counts, the latest last: the first one is what the next call waits for."""
 
     def take(self, now: int, at_most: int, patience: int) -> Leave:
@@ -82,7 +82,7 @@ class Window:
         for rate, given in zip(self._rates, self._given, strict=True):
             if given:
                 times.append(given[-1])  # given ahead, perhaps: calls keep their order
-            if len(given) == rate.count:
+            if len(given) == rate.calls:
                 times.append(given[0] + rate.period)
         return max(times)
 

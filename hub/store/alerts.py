@@ -97,7 +97,8 @@ class SqlAlerts:
         """Return when the next group has something to tell."""
 
         async def read(connection: AsyncConnection) -> int | None:
-            return await connection.scalar(_next_due)
+            due: int | None = await connection.scalar(_next_due)
+            return due
 
         return await self._database.read(read)
 

@@ -21,8 +21,6 @@ alerts = Table(
     Column("fence", BigInteger, nullable=False, server_default=text("0"), comment="raised by every claim"),
     Column("tries", Integer, nullable=False, server_default=text("0"), comment="at telling that failed"),
     PrimaryKeyConstraint("tenant", "channel", "provider", "kind"),
-    Index(
-        "alerts_untold_ix", "quiet_until", postgresql_where=text("untold > 0"), sqlite_where=text("untold > 0")
-    ),
-    comment="A row for each group of failures that has ever been; how many there are depends on tenants, not on failures.",
+    Index("alerts_untold_ix", "quiet_until", postgresql_where=text("untold > 0"), sqlite_where=text("untold > 0")),
+    comment="A row for each group of failures that has ever been",
 )

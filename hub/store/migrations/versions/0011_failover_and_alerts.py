@@ -32,18 +32,13 @@ def upgrade() -> None:
             server_default=sa.text("0"),
             comment="or leased, or to be retried",
         ),
-        sa.Column(
-            "number", sa.Integer(), nullable=False, server_default=sa.text("1"), comment="of the next message"
-        ),
+        sa.Column("number", sa.Integer(), nullable=False, server_default=sa.text("1"), comment="of the next message"),
         sa.Column(
             "fence", sa.BigInteger(), nullable=False, server_default=sa.text("0"), comment="raised by every claim"
         ),
-        sa.Column(
-            "tries", sa.Integer(), nullable=False, server_default=sa.text("0"), comment="at telling that failed"
-        ),
+        sa.Column("tries", sa.Integer(), nullable=False, server_default=sa.text("0"), comment="at telling that failed"),
         sa.PrimaryKeyConstraint("tenant", "channel", "provider", "kind", name="alerts_pk"),
-        comment="A row for each group of failures that has ever been; how many there are depends on tenants, "
-        "not on failures.",
+        comment="A row for each group of failures that has ever been",
     )
     op.create_index(
         "alerts_untold_ix",
