@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
-from fallback.pacing import Pacer
+from fallback.pacing import Pacer, Sleep
 from fallback.providers.base import Fault, Ok, Outcome, Permanent, Provider, Transient
 from fallback.registry import ProviderRegistry
 from hub.core.breaker import Breaker, BreakerPolicy, BreakerState, Sign
@@ -132,10 +133,13 @@ class Routes:
         limiter: RateLimiter | None = None,
         rates: Mapping[str, Sequence[Rate]] | None = None,
         policy: BreakerPolicy | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`rates`: those of the providers that have any, by name; they need a `limiter`."""
+        """`rates`: those of the providers that have any, by name; they need a `limiter`. `sleep` is for tests."""
         self._pacers = {
-            name: Pacer(name, own, limiter, clock) for name, own in (rates or {}).items() if limiter is not None
+            name: Pacer(name, own, limiter, clock, sleep=sleep)
+            for name, own in (rates or {}).items()
+            if limiter is not None
         }
         self._listeners: list[Callable[[], None]] = []
         self._routes = {

@@ -196,9 +196,8 @@ def _judge(error: Exception, endpoint: Endpoint, *, handed_over: bool) -> Transi
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _judge_reply(error, endpoint)
     if isinstance(error, aiosmtplib.SMTPNotSupported):
-        # STARTTLS or a login that it does not offer would fail for everybody; an address in UTF-8 fails alone.
-        fault = Fault.MATCH if "SMTPUTF8" in error.message else Fault.PROVIDER
-        return Permanent(detail(f"The mail server cannot do this: {error.message}", endpoint), fault=fault)
+        # STARTTLS, or a way to log in: the same for every mail.
+        return Permanent(detail(f"The mail server cannot do this: {error.message}", endpoint), fault=Fault.PROVIDER)
     if isinstance(error, TimeoutError):
         return Transient("The mail server did not answer in time.", maybe_sent=handed_over)
     words = "broke the connection off" if handed_over else "could not be reached"
