@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
 import structlog
 
-from fallback.providers.base import Ok, Outcome, Permanent, Provider, Transient
-from fallback.registry import ProviderRegistry
+from fallback.conclusions import Call, Round, conclude, end, hold
+from fallback.providers.base import Outcome, Provider, Transient
 from fallback.render import Message, Renderer
-from hub.core.model import Attempt, Attention, DeliveryState, InboxKey, Rung, When
-from hub.core.plan import Cancel, Endpoint, Expire, Send, Skip, Snooze, decide, endpoints
-from hub.core.retry import POLICIES, Random
+from fallback.routes import Guard, Routes, passes_on
+from hub.core.errors import StoreUnavailable
+from hub.core.model import Attention, Channel, InboxKey, Rung, When
+from hub.core.plan import Decision, Endpoint, NotNow, Send, decide, endpoints
+from hub.core.retry import POLICIES, Random, RetryPolicy
 from hub.ports import Claim, Clock, Presence, Settlement
 
 PROVIDER_TIMEOUT = 15.0
 """Seconds until a call to a provider counts as failed: longer than providers' own limits, shorter than a lease."""
+
+NOBODY_READY = "Waiting: no provider of the channel can take it at present."
 
 log = structlog.get_logger(__name__)
 
@@ -33,16 +37,6 @@ class Rungs(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call to a provider, and how it ended."""
-
-    endpoint: Endpoint
-    started_at: int
-    finished_at: int
-    outcome: Outcome
-
-
 class Dispatcher:
     """Decides about claims and carries the decisions out. Holds no state of a delivery: many at once are fine."""
 
@@ -51,55 +45,88 @@ class Dispatcher:
         *,
         queue: Rungs,
         presence: Presence,
-        providers: ProviderRegistry,
+        routes: Routes,
         clock: Clock,
         renderer: Renderer,
+        policies: Mapping[Channel, RetryPolicy] = POLICIES,
         random: Random = random.random,
         timeout: float = PROVIDER_TIMEOUT,
     ) -> None:
         self._queue = queue
         self._presence = presence
-        self._providers = providers
+        self._routes = routes
         self._clock = clock
         self._renderer = renderer
+        self._policies = policies
         self._random = random
         self._timeout = timeout
 
     async def dispatch(self, claim: Claim) -> Settlement:
         """Decide, send if that is the decision, and say how the claim ends.
 
-        The rung is the last thing read: between it and the provider's call nothing is waited for.
+        One provider after the other has its turn, until none of the endpoints is left that another one might reach.
+        Whatever has to be waited for (a rate limit) is waited for first: before each turn the rung is read, as the
+        last thing before the calls.
 
         Raises:
             StoreUnavailable: the rung could not be read; nothing was sent.
 
         """
         delivery = claim.delivery
-        provider = self._providers.get(delivery.channel)
-        reachable = endpoints(delivery, claim.contact, claim.devices)
+        route = self._routes.of(delivery.channel)
+        sending = await self._prepare(claim, provided=bool(route.guards))
+        for guard in route.starting_at(delivery.provider if delivery.attempts else None):
+            if not isinstance(sending.decide(Rung.NONE, self._clock.now()), Send):
+                break  # a turn would be wasted
+            try:
+                against = await self._turn(guard, sending)
+            except StoreUnavailable:
+                if not sending.calls:
+                    raise
+                sending.passed_over = True  # what was called for already is settled, once the store is back
+                break
+            if against is not None:
+                return end(claim, against, sending.round())
+        if sending.calls:
+            policy = self._policies[delivery.channel]
+            return conclude(claim, sending.round(), self._clock.now(), policy, self._random)
+        decision = sending.decide(await self._rung(claim), self._clock.now())
+        return hold(claim, NOBODY_READY) if isinstance(decision, Send) else end(claim, decision, sending.round())
+
+    async def _prepare(self, claim: Claim, *, provided: bool) -> _Sending:
         locale = claim.contact.locale if claim.contact else None
-        message = self._renderer.render(claim.content, delivery.channel, locale)
-        attention = await self._attention(claim)
-        rung = await self._queue.rung(delivery.id, delivery.tenant, delivery.fence)
-        decision = decide(
-            delivery,
-            claim.content,
-            reachable,
-            finished=claim.done_endpoints | claim.refused_endpoints,
-            provider=provider is not None,
-            rung=rung,
-            attention=attention,
-            now=self._clock.now(),
+        reachable = endpoints(claim.delivery, claim.contact, claim.devices)
+        done = claim.done_endpoints | claim.refused_endpoints
+        return _Sending(
+            claim=claim,
+            message=self._renderer.render(claim.content, claim.delivery.channel, locale),
+            reachable=reachable,
+            attention=await self._attention(claim),
+            provided=provided,
+            pending={endpoint.name for endpoint in reachable} - done,
         )
-        if not isinstance(decision, Send):
-            return settle_unsent(claim, decision)
-        if provider is None:
-            raise AssertionError("decide() answers a missing provider with Skip")
-        # All at once: one after the other would let a single slow device hold up the rest.
-        calls = await asyncio.gather(
-            *(self._call(provider, message, endpoint, delivery.id) for endpoint in decision.endpoints)
-        )
-        return conclude(claim, provider.name, calls, self._clock.now(), self._random)
+
+    async def _turn(self, guard: Guard, sending: _Sending) -> NotNow | None:
+        """Call one provider for the endpoints that are left, unless it is not ready; returns what is against it."""
+        delivery = sending.claim.delivery
+        async with guard.passage(delivery.priority, len(sending.pending)) as passage:
+            if passage is None:
+                sending.passed_over = True
+                return None
+            decision = sending.decide(await self._rung(sending.claim), self._clock.now())
+            if not isinstance(decision, Send):
+                return decision
+            # All at once: one after the other would let a single slow device hold up the rest.
+            calls = await asyncio.gather(
+                *(self._call(guard.provider, sending.message, endpoint, delivery.id) for endpoint in decision.endpoints)
+            )
+            passage.outcomes = [call.outcome for call in calls]
+        sending.calls += calls
+        sending.pending = {call.endpoint.name for call in calls if passes_on(call.outcome)}
+        return None
+
+    async def _rung(self, claim: Claim) -> Rung | None:
+        return await self._queue.rung(claim.delivery.id, claim.delivery.tenant, claim.delivery.fence)
 
     async def _attention(self, claim: Claim) -> Attention:
         """Read the user's presence where the step asks for it; somebody without an inbox is never connected."""
@@ -117,99 +144,45 @@ class Dispatcher:
             async with asyncio.timeout(self._timeout):
                 outcome = await provider.send(message, endpoint, idempotency_key=delivery)
         except TimeoutError:
-            outcome = Transient("The provider did not answer in time.")
+            outcome = Transient("The provider did not answer in time.", maybe_sent=True)
         except Exception as error:  # noqa: BLE001 - a provider's bug must not end the worker, nor lose the delivery
             # Neither message nor traceback: they may quote addresses or credentials.
             log.error(  # noqa: TRY400 - see above
                 "provider_raised", provider=provider.name, delivery=str(delivery), error=type(error).__name__
             )
-            outcome = Transient(f"The provider {provider.name} failed unexpectedly ({type(error).__name__}).")
-        return Call(endpoint, started_at, self._clock.now(), outcome)
+            words = f"The provider {provider.name} failed unexpectedly ({type(error).__name__})."
+            outcome = Transient(words, maybe_sent=True)
+        return Call(provider.name, endpoint, started_at, self._clock.now(), outcome)
 
 
-def conclude(claim: Claim, provider: str, calls: Sequence[Call], now: int, random: Random) -> Settlement:
-    """Turn one round of calls into the claim's end.
+@dataclass(slots=True)
+class _Sending:
+    """A claim on its way from provider to provider."""
 
-    A round counts as one attempt, however many devices it went to. Only endpoints that failed transiently are
-    tried again; when there are none left, or no attempt, one endpoint reached is enough for `sent`.
-    """
-    round_number = claim.delivery.attempts + 1
-    reached = len(claim.done_endpoints) + sum(isinstance(call.outcome, Ok) for call in calls)
-    missed = len(claim.refused_endpoints) + sum(not isinstance(call.outcome, Ok) for call in calls)
-    transient = [call.outcome for call in calls if isinstance(call.outcome, Transient)]
-    failures = [call.outcome for call in calls if not isinstance(call.outcome, Ok)]
-    state, reason, due_at = DeliveryState.SENT, None, None
-    if transient:
-        policy = POLICIES[claim.delivery.channel]
-        wanted = max((outcome.retry_after or 0 for outcome in transient), default=0)
-        due_at = policy.next_due(round_number, now, random, wanted)
-        if due_at is not None:
-            state, reason = DeliveryState.QUEUED, f"To be tried again: {transient[0].detail}"
-        elif not reached:
-            state, reason = DeliveryState.FAILED, f"Gave up after {round_number} attempts: {transient[0].detail}"
-    elif not reached:
-        state, reason = DeliveryState.FAILED, failures[0].detail
-    if state is DeliveryState.SENT and missed:
-        reason = f"Reached {reached} of {reached + missed} devices. {failures[0].detail if failures else ''}".strip()
-    return Settlement(
-        delivery=claim.delivery.id,
-        tenant=claim.delivery.tenant,
-        fence=claim.delivery.fence,
-        state=state,
-        reason=reason,
-        due_at=due_at,
-        provider=provider,
-        provider_message_id=next((c.outcome.provider_message_id for c in calls if isinstance(c.outcome, Ok)), None),
-        provider_calls=1,
-        attempts=tuple(_attempt(claim, provider, round_number, call) for call in calls),
-        pull_next=state is DeliveryState.FAILED,
-        gone_devices=tuple(
-            call.endpoint.device
-            for call in calls
-            if isinstance(call.outcome, Permanent) and call.outcome.endpoint_gone and call.endpoint.device
-        ),
-    )
+    claim: Claim
+    message: Message
+    reachable: Sequence[Endpoint]
+    attention: Attention
+    provided: bool
+    """Whether the channel has any provider."""
+    pending: set[str]
+    """Endpoints for which the next provider is to be called."""
+    calls: list[Call] = field(default_factory=list)
+    passed_over: bool = False
 
+    def round(self) -> Round:
+        """Return what was done."""
+        return Round(tuple(self.calls), self.passed_over)
 
-def settle_unsent(claim: Claim, decision: Skip | Snooze | Cancel | Expire) -> Settlement:
-    """End a claim, or put it off, without a call. What already reached a device has been sent, whatever ends it."""
-    pull_next = False
-    due_at: int | None = None
-    match decision:
-        case Snooze():
-            state, due_at = DeliveryState.QUEUED, decision.until
-        case Skip():
-            state, pull_next = DeliveryState.SKIPPED, decision.pull_next
-        case Cancel():
-            state = DeliveryState.CANCELLED
-        case Expire():
-            state = DeliveryState.EXPIRED
-    reason = decision.reason
-    if claim.done_endpoints and state is not DeliveryState.QUEUED:
-        state, pull_next = DeliveryState.SENT, False
-        reason = f"Reached {len(claim.done_endpoints)} device(s) before: {reason}"
-    return Settlement(
-        delivery=claim.delivery.id,
-        tenant=claim.delivery.tenant,
-        fence=claim.delivery.fence,
-        state=state,
-        reason=reason,
-        due_at=due_at,
-        pull_next=pull_next,
-    )
-
-
-def _attempt(claim: Claim, provider: str, number: int, call: Call) -> Attempt:
-    ok = call.outcome if isinstance(call.outcome, Ok) else None
-    failure = None if isinstance(call.outcome, Ok) else call.outcome
-    return Attempt(
-        delivery=claim.delivery.id,
-        number=number,
-        provider=provider,
-        endpoint=call.endpoint.name,
-        started_at=call.started_at,
-        finished_at=call.finished_at,
-        outcome=type(call.outcome).__name__.lower(),
-        detail=failure.detail if failure else None,
-        provider_message_id=ok.provider_message_id if ok else None,
-    )
+    def decide(self, rung: Rung | None, now: int) -> Decision:
+        """Decide about the endpoints that are left."""
+        return decide(
+            self.claim.delivery,
+            self.claim.content,
+            self.reachable,
+            finished=frozenset(endpoint.name for endpoint in self.reachable) - self.pending,
+            provider=self.provided,
+            rung=rung,
+            attention=self.attention,
+            now=now,
+        )

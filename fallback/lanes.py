@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,12 +12,17 @@ import structlog
 
 from fallback.dispatch import Dispatcher
 from fallback.loops import origin
+from fallback.routes import Routes
 from fallback.settler import Settler
 from hub.core.errors import StoreUnavailable
+from hub.core.model import Channel
 from hub.ports import Claim, Clock, DeliveryQueue, Lane, Settlement
 
 LEASE = 30_000
 """Milliseconds that a claim is ours without renewal, if the settings do not say otherwise."""
+
+CONCURRENCY = 8
+"""Deliveries of a lane that a worker has under way at once, if the settings do not say otherwise."""
 
 RENEWALS = 3
 """Renewals in a lease: one may fail, and the lease still holds."""
@@ -37,7 +42,11 @@ class _Flight:
 
 
 class LanePool:
-    """Claims what is due and works on it, at most `concurrency` deliveries of a lane at once."""
+    """Claims what is due and works on it, so many deliveries of a lane at once.
+
+    Of a channel whose providers cannot be called (breakers, rate limits) nothing is claimed: it waits in the queue, in
+    its order and with all its attempts, and other channels are not concerned.
+    """
 
     def __init__(
         self,
@@ -46,19 +55,26 @@ class LanePool:
         settler: Settler,
         clock: Clock,
         *,
+        routes: Routes,
         more: Callable[[], None],
-        concurrency: int = 8,
+        failed: Callable[[], None],
+        concurrency: Mapping[Channel, int],
         lease: int = LEASE,
     ) -> None:
-        """`more` is called when there may be something to claim before the pause that `fill` returned is over."""
+        """`more` is called when there may be something to claim before the pause that `fill` returned is over.
+
+        `failed` is called when a delivery has failed. `concurrency`: of a lane of the channel; `CONCURRENCY` else.
+        """
         self._lease = lease
         self._queue = queue
         self._dispatcher = dispatcher
         self._settler = settler
         self._clock = clock
+        self._routes = routes
         self._more = more
+        self._failed = failed
         self._concurrency = concurrency
-        self._refill_at = concurrency // 2
+        routes.on_ready(more)
         self._flights: defaultdict[Lane, dict[UUID, _Flight]] = defaultdict(dict)
         self._waiting: set[Lane] = set()
 
@@ -81,17 +97,34 @@ class LanePool:
             if due[lane] > now:
                 pause = min(pause, due[lane] - now)
                 continue
-            flights = self._flights[lane]
-            if len(flights) > self._refill_at:
+            ready_at = self._routes.of(lane.channel).ready_at(now)
+            if ready_at != now:
+                pause = pause if ready_at is None else min(pause, ready_at - now)
+                continue
+            room = self._room(lane, now)
+            if room == 0:
                 self._waiting.add(lane)
                 continue
-            room = self._concurrency - len(flights)
             claims = await self._queue.claim(lane, now, self._lease, room)
             for claim in claims:
                 self._start(lane, claim)
             if len(claims) == room:
                 self._waiting.add(lane)
         return pause
+
+    def _room(self, lane: Lane, now: int) -> int:
+        """Tell how many deliveries of a lane to claim; none while less than half of it is free."""
+        route = self._routes.of(lane.channel)
+        if route.on_trial(now):
+            return 0 if any(self._flights[other] for other in self._flights if other.channel is lane.channel) else 1
+        under_way, width = len(self._flights[lane]), self._width(lane)
+        return 0 if under_way > width // 2 else width - under_way
+
+    def _width(self, lane: Lane) -> int:
+        """Tell how many deliveries of a lane may be under way: no more than its providers take within seconds."""
+        width = self._routes.of(lane.channel).width(self._clock.now())
+        most = self._concurrency.get(lane.channel, CONCURRENCY)
+        return most if width is None else min(most, width)
 
     async def renew(self) -> int:
         """Extend the leases of what is being worked on; drop the work on what is not ours any more."""
@@ -130,7 +163,7 @@ class LanePool:
     def _landed(self, lane: Lane, delivery: UUID) -> None:
         flights = self._flights[lane]
         flights.pop(delivery, None)
-        if lane in self._waiting and len(flights) <= self._refill_at:
+        if lane in self._waiting and len(flights) <= self._width(lane) // 2:
             self._waiting.discard(lane)
             self._more()
 
@@ -161,4 +194,6 @@ class LanePool:
         )
         if settlement.pull_next:
             self._more()
+        if settlement.failure is not None:
+            self._failed()
         return settlement

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 
+from fallback.alert_targets import targets
+from fallback.alerter import Alerter
 from fallback.dispatch import Dispatcher
 from fallback.expander import CHUNK, Expander
 from fallback.expander import IDLE as REST
-from fallback.lanes import IDLE, LEASE, LanePool
+from fallback.lanes import CONCURRENCY, IDLE, LEASE, LanePool
 from fallback.loops import DueLoop, Loop, Wait, wait_for
 from fallback.providers.base import Surroundings
 from fallback.providers.smtp import sender
 from fallback.registry import ProviderRegistry
 from fallback.render import Renderer
 from fallback.rescuer import Rescuer
+from fallback.routes import Routes
 from fallback.scheduler import TICK, Scheduler
 from fallback.settler import Settler
+from hub.core.errors import ConfigurationError
 from hub.core.mailbox import DevMailbox
-from hub.core.model import InboxKey, TopicKey
-from hub.core.retry import Random
+from hub.core.model import Channel, InboxKey, TopicKey
+from hub.core.rates import Rate, parse_rates
+from hub.core.retry import POLICIES, Random, RetryPolicy, policies
 from hub.core.wire import LiveChange, SharedChange
-from hub.ports import DeliveryQueue, Expansions, Presence, Settlement
+from hub.ports import Alerts, DeliveryQueue, Expansions, Presence, RateLimiter, Settlement
 from hub.service import Hub
 from hub.settings import Settings
 
@@ -53,7 +58,12 @@ class Worker:
         presence: Presence,
         providers: ProviderRegistry,
         renderer: Renderer,
-        concurrency: int = 8,
+        limiter: RateLimiter | None = None,
+        rates: Mapping[str, Sequence[Rate]] | None = None,
+        policies: Mapping[Channel, RetryPolicy] = POLICIES,
+        alerter: Alerter | None = None,
+        concurrency: int = CONCURRENCY,
+        concurrencies: Mapping[Channel, int] | None = None,
         lease: int = LEASE,
         chunk: int = CHUNK,
         wait: Wait = wait_for,
@@ -61,17 +71,33 @@ class Worker:
     ) -> None:
         """`concurrency`: deliveries of one lane at once; `lease`: milliseconds; `chunk`: members expanded at once.
 
+        `rates`: those of the providers that have any, kept by `limiter`. `concurrencies`: channels that have their own.
         `wait` and `random` are for tests.
         """
         clock = hub.clock
         self._providers = providers
         self._stopping = asyncio.Event()
         self._settler = Settler(queue, clock, wait=wait, random=random)
+        self.routes = Routes(providers, clock, limiter=limiter, rates=rates)
         dispatcher = Dispatcher(
-            queue=queue, presence=presence, providers=providers, clock=clock, renderer=renderer, random=random
+            queue=queue,
+            presence=presence,
+            routes=self.routes,
+            clock=clock,
+            renderer=renderer,
+            policies=policies,
+            random=random,
         )
         self._pool = LanePool(
-            queue, dispatcher, self._settler, clock, more=self.nudge, concurrency=concurrency, lease=lease
+            queue,
+            dispatcher,
+            self._settler,
+            clock,
+            routes=self.routes,
+            more=self.nudge,
+            failed=self._alert,
+            concurrency=dict.fromkeys(Channel, concurrency) | dict(concurrencies or {}),
+            lease=lease,
         )
         self._expander = Expander(
             expansions, clock, channels=frozenset(providers.names()), made=self.nudge, chunk=chunk
@@ -87,6 +113,11 @@ class Worker:
             Loop("leftovers", scheduler.leftovers, wait=wait, random=random),
             Loop("housekeeping", scheduler.housekeeping, wait=wait, random=random),
         ]
+        self._alerter = alerter
+        self._alerts: Loop | None = None
+        if alerter is not None:
+            self._alerts = Loop("alerts", alerter.round, wait=wait, random=random)
+            self._others.append(self._alerts)
 
     async def run(self) -> None:
         """Run until `stop`; then let sends under way end, settle them, and close the providers."""
@@ -98,6 +129,7 @@ class Worker:
                 await self._stopping.wait()
                 for loop in claiming:
                     loop.stop()
+                self.routes.stop()
                 await asyncio.wait((filling,))  # the round under way may still claim
                 await self._pool.drain(GRACE)
                 self._leases.stop()
@@ -105,6 +137,8 @@ class Worker:
             await self._pool.abandon()
             await self._settler.close()
             await self._providers.close()
+            if self._alerter is not None:
+                await self._alerter.close()
             log.info("worker_stopped")
 
     @asynccontextmanager
@@ -146,6 +180,10 @@ class Worker:
         """Look now: a lost message may have told of something due."""
         self._look()
 
+    def _alert(self) -> None:
+        if self._alerts is not None:
+            self._alerts.nudge()
+
     def _look(self) -> None:
         self._deliveries.nudge()
         self._expansions.nudge()
@@ -160,13 +198,16 @@ def build_worker(
     *,
     mailbox: DevMailbox,
     presence: Presence,
+    limiter: RateLimiter,
+    alerts: Alerts,
 ) -> Worker:
     """Make a worker as the settings say.
 
     Raises:
-        ConfigurationError: a provider cannot be made; the message says what to change.
+        ConfigurationError: a provider or a target of alerts cannot be made; the message says what to change.
 
     """
+    told = targets(settings)
     providers = ProviderRegistry.from_settings(settings, Surroundings(mailbox, hub.clock))
     origin = sender(settings.mail_from)
     renderer = Renderer(brand=origin.display_name or origin.domain, public_url=settings.public_url)
@@ -177,5 +218,26 @@ def build_worker(
         presence=presence,
         providers=providers,
         renderer=renderer,
+        limiter=limiter,
+        rates=_rates(settings, providers),
+        policies=policies(settings.max_attempts),
+        alerter=Alerter(alerts, told, hub.clock, every=settings.alert_every * 1000) if told else None,
+        concurrencies=settings.concurrency,
         lease=round(settings.lease_seconds * 1000),
     )
+
+
+def _rates(settings: Settings, providers: ProviderRegistry) -> Mapping[str, Sequence[Rate]]:
+    """Read the rate limits; one of a provider that sends nothing here is most likely a slip.
+
+    Raises:
+        ConfigurationError: naming it.
+
+    """
+    chosen = {provider.name for channel in Channel for provider in providers.of(channel)}
+    for name in settings.rate_limits:
+        if name not in chosen:
+            raise ConfigurationError(
+                f"BELLWIRE_RATE_LIMITS names {name!r}, which is not in use; in use are: {', '.join(sorted(chosen))}"
+            )
+    return {name: parse_rates(text) for name, text in settings.rate_limits.items()}

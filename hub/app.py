@@ -28,10 +28,11 @@ from hub.gateway.limits import Limits
 from hub.gateway.routes import gateway_routes
 from hub.http.origins import Origins
 from hub.keyring import Keyring
-from hub.ports import Bus, BusListener, Presence
+from hub.ports import Bus, BusListener, Presence, RateLimiter
 from hub.revoked import RevokedTokens, RevokingAuthenticator
 from hub.service import Hub, Upkeep
 from hub.settings import Settings
+from hub.store.alerts import SqlAlerts
 from hub.store.clock import DatabaseClock
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.directory import SqlDirectory
@@ -61,6 +62,8 @@ class Parts:
     expansions: SqlExpansions
     bus: Bus
     presence: Presence
+    limiter: RateLimiter
+    alerts: SqlAlerts
     revoked: RevokedTokens
     """Knows of none until it has begun to listen."""
 
@@ -126,9 +129,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             await database.stand_alone()
         clock = DatabaseClock(database)
         await clock.sync()
-        bus, presence = _open_bus(settings, clock.now())
+        bus, presence, limiter = _open_bus(settings, clock.now())
         stack.push_async_callback(bus.close)
         stack.push_async_callback(presence.close)
+        stack.push_async_callback(limiter.close)
         revoked = RevokedTokens(SqlRevocations(database), clock)
         hub = Hub(
             inbox=SqlInboxStore(database),
@@ -143,18 +147,20 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         )
         stack.push_async_callback(_cancelled, asyncio.create_task(clock.keep(), name="clock"))
         queue, expansions = SqlDeliveryQueue(database), SqlExpansions(database)
-        yield Parts(settings, database, hub, queue, expansions, bus, presence, revoked)
+        yield Parts(settings, database, hub, queue, expansions, bus, presence, limiter, SqlAlerts(database), revoked)
 
 
-def _open_bus(settings: Settings, now: int) -> tuple[Bus, Presence]:
+def _open_bus(settings: Settings, now: int) -> tuple[Bus, Presence, RateLimiter]:
     if settings.redis_url is None:
-        from hub.bus.memory import MemoryBus, MemoryPresence  # noqa: PLC0415 - only one of the two is needed
+        from hub.bus.memory import MemoryBus, MemoryPresence, MemoryRateLimiter  # noqa: PLC0415 - one of the two
 
-        return MemoryBus(), MemoryPresence(born=now)
+        return MemoryBus(), MemoryPresence(born=now), MemoryRateLimiter()
     from hub.bus.presence import RedisPresence  # noqa: PLC0415 - the same
+    from hub.bus.rates import RedisRateLimiter  # noqa: PLC0415 - the same
     from hub.bus.redis import RedisBus  # noqa: PLC0415 - the same
 
-    return RedisBus(settings.redis_url), RedisPresence(settings.redis_url)
+    url = settings.redis_url
+    return RedisBus(url), RedisPresence(url), RedisRateLimiter(url)
 
 
 @asynccontextmanager

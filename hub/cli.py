@@ -122,7 +122,14 @@ async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[Bus
     from fallback.worker import build_worker
 
     made = build_worker(
-        parts.hub, parts.queue, parts.expansions, parts.settings, mailbox=mailbox, presence=parts.presence
+        parts.hub,
+        parts.queue,
+        parts.expansions,
+        parts.settings,
+        mailbox=mailbox,
+        presence=parts.presence,
+        limiter=parts.limiter,
+        alerts=parts.alerts,
     )
     async with made.running() as inside:
         yield inside
@@ -140,7 +147,14 @@ async def _worker_alone(settings: Settings) -> None:
         )
     async with open_parts(settings) as parts:
         alone = build_worker(
-            parts.hub, parts.queue, parts.expansions, settings, mailbox=DevMailbox(), presence=parts.presence
+            parts.hub,
+            parts.queue,
+            parts.expansions,
+            settings,
+            mailbox=DevMailbox(),
+            presence=parts.presence,
+            limiter=parts.limiter,
+            alerts=parts.alerts,
         )
         await parts.bus.start(alone)
         loop = asyncio.get_running_loop()
@@ -177,7 +191,7 @@ def _settings(**overrides: object) -> Settings:
         )
         raise ConfigurationError(problems) from None
     except SettingsError as error:  # says which setting is not JSON, and not what is in it
-        raise ConfigurationError(f"{error}; BELLWIRE_TENANTS has to be JSON") from None
+        raise ConfigurationError(f"{error}; it has to be JSON") from None
     configure_logging(settings)
     return settings
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hub.core.model import Channel
+from hub.core.rates import parse_rates
 
 _REDIS_SCHEMES = (
     "redis://",
@@ -79,8 +82,28 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=30, ge=1, le=3600)
     """How long a worker's claim outlives it: what a vanished worker held is sent by another after that."""
 
+    concurrency: dict[Channel, Annotated[int, Field(ge=1, le=1000)]] = Field(default_factory=dict)
+    """How many deliveries a worker has under way at once, of each priority of a channel: JSON of `{"push": 32}`. Where
+    a channel says nothing: 8."""
+    max_attempts: dict[Channel, Annotated[int, Field(ge=1, le=20)]] = Field(default_factory=dict)
+    """After how many attempts a delivery fails: JSON of `{"email": 4}`. Where a channel says nothing: email 5, chat 4,
+    push, webpush and sms 3."""
+    rate_limits: dict[str, str] = Field(default_factory=dict)
+    """What providers may be asked for by all workers together: JSON of `{"sendgrid": "100/second", "smtp": "30/minute,
+    10000/day"}`."""
+
+    alert_webhook: SecretStr | None = None
+    """Where failed deliveries are told of: a URL that takes POSTs signed by Standard Webhooks."""
+    alert_secret: SecretStr | None = None
+    """What they are signed with: `whsec_` and 24 to 64 bytes in base64."""
+    alert_urls: SecretStr | None = None
+    """The same by Apprise: its URLs, with spaces or commas between them."""
+    alert_every: int = Field(default=900, ge=10, le=86_400)
+    """Seconds that a group of failures is quiet after it has been told of."""
+
     email_provider: str | None = None
-    """`smtp`, `sendgrid` or `console`; unset: what is configured, else `console` in development."""
+    """`smtp`, `sendgrid` or `console`; of several (`sendgrid,smtp`) the next takes over where one fails. Unset: what is
+    configured, else `console` in development."""
     push_provider: str | None = None
     sms_provider: str | None = None
     chat_provider: str | None = None
@@ -112,6 +135,13 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(_REDIS_SCHEMES):
             raise ValueError("must begin with one of " + ", ".join(_REDIS_SCHEMES))
         return url
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _readable_rates(cls, limits: dict[str, str]) -> dict[str, str]:
+        for text in limits.values():
+            parse_rates(text)
+        return limits
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from types import ModuleType
 from typing import ClassVar, Protocol, Self, TypeVar
@@ -35,12 +36,28 @@ class Ok:
     provider_message_id: str | None = None
 
 
+class Fault(Enum):
+    """What a failure is about: whether another provider is tried, and what the breaker is told, hangs on it."""
+
+    PROVIDER = "provider"
+    """The provider: it is away, overloaded, or refuses us. Others will fail in the same way; another one may not."""
+    ENDPOINT = "endpoint"
+    """The endpoint or the message: another provider would meet the same (a full mailbox, a bad address)."""
+    MATCH = "match"
+    """The two together: this provider cannot reach this endpoint, another one may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transient:
-    """It may work later. `retry_after`: milliseconds that the provider asked for."""
+    """It may work later. `retry_after`: milliseconds that the provider asked for.
+
+    `maybe_sent`: the message may have gone out all the same (the answer to it is missing).
+    """
 
     detail: str
     retry_after: int | None = None
+    fault: Fault = Fault.PROVIDER
+    maybe_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,7 @@ class Permanent:
 
     detail: str
     endpoint_gone: bool = False
+    fault: Fault = Fault.ENDPOINT
 
 
 Outcome = Ok | Transient | Permanent
@@ -128,7 +146,7 @@ class Threads:
     and the name resolution of the whole process.
     """
 
-    def __init__(self, name: str, size: int = 32) -> None:
+    def __init__(self, name: str, size: int = 256) -> None:
         """`size` is at least what all lanes of a channel have on their way at once; threads start when needed."""
         self._executor = ThreadPoolExecutor(max_workers=size, thread_name_prefix=name)
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from fallback.providers.base import (
     CALL_TIMEOUT,
+    Fault,
     Ok,
     Outcome,
     Permanent,
@@ -30,6 +31,10 @@ from hub.settings import Settings
 _TOKEN_KIND = "fcm_token"  # noqa: S105 - the name of a kind of device, no secret
 _TRY_LATER = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "ABORTED", "UNKNOWN"})
 """Platform codes (google.rpc.Code) that say nothing against the message or the device."""
+
+
+_REFUSES_US = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})
+"""Platform codes that are about the account, not about the device."""
 
 
 class FcmProvider:
@@ -85,7 +90,7 @@ class FcmProvider:
         repeated send replaces the first.
         """
         if endpoint.kind != _TOKEN_KIND:
-            return Permanent(f"FCM cannot reach a device of the kind {endpoint.kind}.")
+            return Permanent(f"FCM cannot reach a device of the kind {endpoint.kind}.", fault=Fault.MATCH)
         push = self._compose(message, endpoint.address, idempotency_key)
         try:
             return Ok(await self._threads.run(lambda: self._service.send(push)))
@@ -138,17 +143,23 @@ class FcmProvider:
         if response is None:
             # Never reached: the message would name hosts and addresses, the code says enough.
             late = error.code == "DEADLINE_EXCEEDED"
-            return Transient("FCM did not answer in time." if late else "FCM could not be reached.")
+            return Transient("FCM did not answer in time." if late else "FCM could not be reached.", maybe_sent=late)
         words = detail(f"FCM answered {response.status_code} {error.code}: {error}", endpoint)
         if error.code in _TRY_LATER:
             return Transient(words, parse_retry_after(response.headers.get("Retry-After"), self._clock.now()))
-        return Permanent(words)
+        return Permanent(words, fault=self._fault(error))
+
+    def _fault(self, error: Any) -> Fault:
+        if isinstance(error, self._messaging.ThirdPartyAuthError):
+            return Fault.MATCH  # the key for Apple's or for browsers' push service: other devices are not concerned
+        ours = isinstance(error, self._messaging.SenderIdMismatchError) or error.code not in _REFUSES_US
+        return Fault.ENDPOINT if ours else Fault.PROVIDER
 
     def _unauthorized(self, error: Any) -> Transient | Permanent:
         """Judge a failure to get an access token. The message may quote the request, so it is not repeated."""
         if error.retryable or type(error).__name__ == "TransportError":
             return Transient("Google's token endpoint could not be reached.")
-        return Permanent("Google refused the service account's credentials.")
+        return Permanent("Google refused the service account's credentials.", fault=Fault.PROVIDER)
 
 
 def read_credentials(path: Path) -> dict[str, Any]:

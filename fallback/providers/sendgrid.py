@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import urllib.error
 from email.headerregistry import Address
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from fallback.providers.base import (
     CALL_TIMEOUT,
+    Fault,
     Ok,
     Outcome,
     Permanent,
@@ -32,10 +34,15 @@ from hub.settings import Settings
 DEFAULT_HOST = "https://api.sendgrid.com"
 
 _TRY_LATER = frozenset({408, 425, 429})
+_REFUSES_US = frozenset({401, 402, 403, 404, 405})
+"""The key, the account, an unverified sender, or an address that is not SendGrid's: the same for every mail."""
 
 
 class SendGridProvider:
-    """Posts to `/v3/mail/send`. 408, 425, 429 and 5xx are transient, other refusals permanent."""
+    """Posts to `/v3/mail/send`. 408, 425, 429 and 5xx are transient, other refusals permanent.
+
+    401 to 405 are about us, not about the mail: the next provider is tried.
+    """
 
     name: ClassVar[str] = "sendgrid"
     channels: ClassVar[frozenset[Channel]] = frozenset({Channel.EMAIL})
@@ -78,16 +85,8 @@ class SendGridProvider:
             response = await self._threads.run(lambda: self._client.send(body))
         except self._http_error as error:
             return self._refused(error, endpoint)
-        except TimeoutError:
-            return Transient("SendGrid did not answer in time.")
         except (OSError, http.client.HTTPException) as error:
-            # URLError, the client's wrapper for what fails before a reply, is an OSError.
-            late = isinstance(getattr(error, "reason", None), TimeoutError)
-            return Transient(
-                "SendGrid did not answer in time."
-                if late
-                else f"SendGrid could not be reached ({type(error).__name__})."
-            )
+            return _unanswered(error)
         return Ok(response.headers.get("X-Message-Id"))
 
     async def close(self) -> None:
@@ -99,7 +98,17 @@ class SendGridProvider:
         words = detail(f"SendGrid answered {status}: {_first_message(error.body)}", endpoint)
         if status in _TRY_LATER or status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
             return Transient(words, parse_retry_after(error.headers.get("Retry-After"), self._clock.now()))
-        return Permanent(words)
+        return Permanent(words, fault=Fault.PROVIDER if status in _REFUSES_US else Fault.ENDPOINT)
+
+
+def _unanswered(error: Exception) -> Transient:
+    """Judge a call without a reply. `URLError` wraps what fails before the request is out; the rest came later."""
+    sent = not isinstance(error, urllib.error.URLError)
+    cause = error if sent else getattr(error, "reason", None)
+    if isinstance(cause, TimeoutError):
+        return Transient("SendGrid did not answer in time.", maybe_sent=sent)
+    words = "broke the connection off" if sent else "could not be reached"
+    return Transient(f"SendGrid {words} ({type(error).__name__}).", maybe_sent=sent)
 
 
 def compose(mail_from: Address, message: Message, to: str, delivery: UUID) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate, parseaddr
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
 
 import aiosmtplib
 
-from fallback.providers.base import CALL_TIMEOUT, Ok, Outcome, Permanent, Surroundings, Transient, detail
+from fallback.providers.base import CALL_TIMEOUT, Fault, Ok, Outcome, Permanent, Surroundings, Transient, detail
 from fallback.render import Message
 from hub.core.errors import ConfigurationError
 from hub.core.model import Channel
@@ -30,6 +30,10 @@ QUIT_TIMEOUT = 2.0
 _FIRST_PERMANENT = 500
 _NO_SUCH_MAILBOX = "5.1.1"
 """RFC 3463: the address does not exist."""
+_POLICY = "5.7."
+"""RFC 3463: this server does not carry this mail, for whatever rules it has (no relaying, not from us)."""
+_SERVICE_CLOSES = 421
+"""RFC 5321: may answer any command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +114,11 @@ class SmtpProvider:
         except (ValueError, IndexError, HeaderParseError):
             # IndexError: the standard library's answer to some malformed addresses.
             return Permanent("The address cannot be written into a mail.")
+        client = self._client()
         try:
-            await self._hand_over(mail, endpoint.address)
+            await self._hand_over(client, mail, endpoint.address)
         except (aiosmtplib.SMTPException, OSError) as error:
-            return _judge(error, endpoint)
+            return _judge(error, endpoint, handed_over=client.handed_over)
         return Ok(str(mail["Message-ID"]))
 
     async def close(self) -> None:
@@ -132,9 +137,9 @@ class SmtpProvider:
             mail.add_alternative(message.html, subtype="html")
         return mail
 
-    async def _hand_over(self, mail: EmailMessage, to: str) -> None:
+    def _client(self) -> _Client:
         server = self._server
-        client = aiosmtplib.SMTP(
+        return _Client(
             hostname=server.host,
             port=server.port,
             username=server.username,
@@ -143,6 +148,8 @@ class SmtpProvider:
             start_tls=server.start_tls,
             timeout=self._timeout,
         )
+
+    async def _hand_over(self, client: _Client, mail: EmailMessage, to: str) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 await client.connect()
@@ -152,6 +159,17 @@ class SmtpProvider:
                 await client.quit(timeout=QUIT_TIMEOUT)
         finally:
             client.close()
+
+
+class _Client(aiosmtplib.SMTP):
+    """A client that knows whether the mail itself has begun to go over: from then on it may have been taken."""
+
+    handed_over = False
+
+    async def data(self, *args: Any, **kwargs: Any) -> aiosmtplib.SMTPResponse:
+        """Hand the mail over."""
+        self.handed_over = True
+        return await super().data(*args, **kwargs)
 
 
 def sender(mail_from: str) -> Address:
@@ -171,18 +189,30 @@ def sender(mail_from: str) -> Address:
     return origin
 
 
-def _judge(error: Exception, endpoint: Endpoint) -> Transient | Permanent:
+def _judge(error: Exception, endpoint: Endpoint, *, handed_over: bool) -> Transient | Permanent:
     """Judge a reply by its first digit (RFC 5321, 4.2.1); what is no reply may work later."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         error = error.recipients[0]  # there was only one
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        words = detail(f"The mail server answered {error.code}: {error.message}", endpoint)
-        if error.code < _FIRST_PERMANENT:
-            return Transient(words)
-        refused = isinstance(error, aiosmtplib.SMTPRecipientRefused)
-        return Permanent(words, endpoint_gone=refused and error.message.startswith(_NO_SUCH_MAILBOX))
+        return _judge_reply(error, endpoint)
     if isinstance(error, aiosmtplib.SMTPNotSupported):
-        return Permanent(detail(f"The mail server cannot do this: {error.message}", endpoint))
+        # STARTTLS, or a way to log in: the same for every mail.
+        return Permanent(detail(f"The mail server cannot do this: {error.message}", endpoint), fault=Fault.PROVIDER)
     if isinstance(error, TimeoutError):
-        return Transient("The mail server did not answer in time.")
-    return Transient(f"The mail server could not be reached ({type(error).__name__}).")
+        return Transient("The mail server did not answer in time.", maybe_sent=handed_over)
+    words = "broke the connection off" if handed_over else "could not be reached"
+    return Transient(f"The mail server {words} ({type(error).__name__}).", maybe_sent=handed_over)
+
+
+def _judge_reply(reply: aiosmtplib.SMTPResponseException, endpoint: Endpoint) -> Transient | Permanent:
+    """Tell by the command that was answered whether it is about us, or about the recipient or the mail."""
+    words = detail(f"The mail server answered {reply.code}: {reply.message}", endpoint)
+    to_recipient = isinstance(reply, aiosmtplib.SMTPRecipientRefused)
+    if reply.code < _FIRST_PERMANENT:
+        about_recipient = to_recipient and reply.code != _SERVICE_CLOSES
+        return Transient(words, fault=Fault.ENDPOINT if about_recipient else Fault.PROVIDER)
+    if to_recipient and reply.message.startswith(_POLICY):
+        return Permanent(words, fault=Fault.MATCH)
+    if to_recipient or isinstance(reply, aiosmtplib.SMTPDataError):
+        return Permanent(words, endpoint_gone=to_recipient and reply.message.startswith(_NO_SUCH_MAILBOX))
+    return Permanent(words, fault=Fault.PROVIDER)  # greeting, login, sender

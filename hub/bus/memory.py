@@ -1,4 +1,4 @@
-"""Bus and presence inside one process."""
+"""Bus, presence and rate limits inside one process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hub.bus.signs import KEEP_MS, Sign, Signs, present, state_at
 from hub.core.model import InboxKey, TopicKey
+from hub.core.rates import Leave, Rate, Window
 from hub.core.wire import LiveChange, SharedChange
 from hub.ports import OFFLINE_AFTER, BusListener, News, PresenceEntry, PresenceState
 
@@ -135,3 +136,18 @@ class MemoryPresence:
                 elif kept:
                     signs.connections = kept
         return self._born
+
+
+class MemoryRateLimiter:
+    """Implements `RateLimiter` for the one process that there is."""
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[str, tuple[Rate, ...]], Window] = {}
+
+    async def take(self, name: str, rates: Sequence[Rate], now: int, at_most: int, patience: int) -> Leave:
+        """Give leave for calls; see the port."""
+        window = self._windows.setdefault((name, tuple(rates)), Window(rates))
+        return window.take(now, at_most, patience)
+
+    async def close(self) -> None:
+        """Release nothing; here so that all adapters end alike."""

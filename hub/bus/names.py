@@ -7,9 +7,11 @@ everything of one partition lies in one slot. Without a cluster the names are th
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections.abc import Sequence
 from zlib import crc32
 
 from hub.core.model import InboxKey, TopicKey
+from hub.core.rates import Rate
 
 PARTITIONS = 256
 """Fixed: nodes that counted differently would not hear each other."""
@@ -54,6 +56,12 @@ def presence_key(key: InboxKey) -> tuple[int, bytes]:
 def presence_marker(partition: int, name: bytes) -> bytes:
     """Name a marker (`born`, `beat`) of a partition's presence."""
     return _TAGGED[partition] + b"presence:" + name
+
+
+def rate_keys(name: str, rates: Sequence[Rate]) -> tuple[int, list[bytes]]:
+    """Return the partition of a rate limit, and the names of the lists with its calls, one for each rate."""
+    partition = crc32(name.encode()) % PARTITIONS
+    return partition, [_TAGGED[partition] + f"rate:{rate.calls}/{rate.period}:{name}".encode() for rate in rates]
 
 
 def _compound(tenant: str, name: str) -> bytes:

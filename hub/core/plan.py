@@ -68,7 +68,8 @@ class Expire:
     reason: str
 
 
-Decision = Send | Skip | Snooze | Cancel | Expire
+NotNow = Skip | Snooze | Cancel | Expire
+Decision = Send | NotNow
 
 
 def endpoints(delivery: Delivery, contact: Contact | None, devices: Sequence[Device]) -> tuple[Endpoint, ...]:

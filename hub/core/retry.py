@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
@@ -46,8 +46,28 @@ class RetryPolicy:
         return int(ceiling * random())
 
 
-POLICIES: Mapping[Channel, RetryPolicy] = MappingProxyType({channel: RetryPolicy() for channel in Channel})
-"""The policy of each channel."""
+POLICIES: Mapping[Channel, RetryPolicy] = MappingProxyType(
+    {
+        Channel.EMAIL: RetryPolicy(max_attempts=5),
+        Channel.CHAT: RetryPolicy(max_attempts=4),
+        Channel.PUSH: RetryPolicy(max_attempts=3),
+        Channel.WEBPUSH: RetryPolicy(max_attempts=3),
+        Channel.SMS: RetryPolicy(max_attempts=3),
+    }
+)
+"""The policy of each channel, if the settings do not say otherwise.
+
+Mail servers that put strangers off for minutes (greylisting) are an everyday matter, and a mail is as good half an hour
+later. A push or a text message is about now: after three attempts, about a minute, the next step shall have its turn.
+"""
+
+
+def policies(max_attempts: Mapping[Channel, int]) -> Mapping[Channel, RetryPolicy]:
+    """Return the policies with other limits for some channels."""
+    return {
+        channel: replace(policy, max_attempts=max_attempts.get(channel, policy.max_attempts))
+        for channel, policy in POLICIES.items()
+    }
 
 
 def parse_retry_after(value: str | None, now: int) -> int | None:

@@ -6,6 +6,7 @@ database is out of reach after retries (`BusUnavailable` does not exist: the bus
 """
 
 from hub.ports.access import EVERYBODY, Authenticator, Identity, Revocation, Revocations, TicketStore
+from hub.ports.alerts import Alerts
 from hub.ports.bus import Bus, BusListener, News
 from hub.ports.clock import Clock
 from hub.ports.expansions import Expanded, ExpansionKey, Expansions
@@ -13,6 +14,7 @@ from hub.ports.inbox import InboxStore
 from hub.ports.personal import PersonalData
 from hub.ports.presence import OFFLINE_AFTER, PRESENCE_TTL, Presence, PresenceEntry, PresenceState
 from hub.ports.queue import Claim, DeliveryQueue, Lane, Settlement
+from hub.ports.rates import RateLimiter
 from hub.ports.shared import SharedLog
 from hub.ports.users import Directory
 
@@ -20,6 +22,7 @@ __all__ = [
     "EVERYBODY",
     "OFFLINE_AFTER",
     "PRESENCE_TTL",
+    "Alerts",
     "Authenticator",
     "Bus",
     "BusListener",
@@ -38,6 +41,7 @@ __all__ = [
     "Presence",
     "PresenceEntry",
     "PresenceState",
+    "RateLimiter",
     "Revocation",
     "Revocations",
     "Settlement",

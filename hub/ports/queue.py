@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from hub.core.model import Attempt, Channel, Contact, Content, Delivery, DeliveryState, Device, Priority, Rung
+from hub.core.model import (
+    Attempt,
+    Channel,
+    Contact,
+    Content,
+    Delivery,
+    DeliveryState,
+    Device,
+    FailureKind,
+    Priority,
+    Rung,
+)
 
 
 class Lane(NamedTuple):
@@ -42,6 +53,7 @@ class Settlement:
     `pull_next`: the recipient's next step(s) become due now, those with the smallest later `after` in the plan;
     cancelled steps are passed over, and a step that was claimed before keeps its time.
     `gone_devices` are deleted: the provider said that they no longer exist.
+    `failure` goes with FAILED, and with nothing else: it is counted for the alert in the same transaction.
     """
 
     delivery: UUID
@@ -56,6 +68,7 @@ class Settlement:
     attempts: Sequence[Attempt] = ()
     pull_next: bool = False
     gone_devices: Sequence[UUID] = ()
+    failure: FailureKind | None = None
 
 
 class DeliveryQueue(Protocol):

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import DeliveryState, Rung
+from hub.core.model import DeliveryState, FailureKind, Rung
 from hub.ports import Lane, Settlement
 from hub.store.delivery_settle import settle
 from hub.store.delivery_sql import DIRECT, LANES, SHARED, Standing, expired, in_state, queue, queued_in, same_row
@@ -136,6 +136,7 @@ async def fail_exhausted(connection: AsyncConnection, now: int, max_claims: int,
             state=DeliveryState.FAILED,
             reason=f"Given up: {row.claims} workers in a row vanished while sending it.",
             pull_next=True,
+            failure=FailureKind.CRASHED,
         )
         for row in rows
     ]

@@ -1,7 +1,7 @@
 """Ending claims: the delivery's new state, its attempts, the recipient's next step, and devices that are gone.
 
 Rows are locked in the order of their keys before anything is written, the next steps together with the
-deliveries themselves, so that settlements never wait for each other in a circle.
+deliveries themselves, so that settlements never wait for each other in a circle. The counts for alerts come last.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from uuid import UUID
 from sqlalchemy import Boolean, Row, bindparam, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import DeliveryState
+from hub.core.model import AlertGroup, Channel, DeliveryState, FailureKind
 from hub.ports import Settlement
+from hub.store.alerts import Failed, count_failures
 from hub.store.delivery_sql import keyed
 from hub.store.delivery_turns import Key, next_turns, take_turns
 from hub.store.sql import insert_many
@@ -28,6 +29,8 @@ _held = (
         deliveries.c.fence,
         deliveries.c.lease_until,
         deliveries.c.attempts,
+        deliveries.c.channel,
+        deliveries.c.provider,
     )
     .where(keyed(deliveries, bindparam("keys", expanding=True)))
     .order_by(deliveries.c.tenant, deliveries.c.id)
@@ -81,6 +84,7 @@ async def settle(
         await _record_attempts(connection, ours, {key: held[key].attempts + 1 for key in ours})
         await take_turns(connection, [turns[key] for key in ours if key in turns], now)
         await _forget_devices(connection, ours.values())
+        await count_failures(connection, (_failed(held[key], each) for key, each in ours.items() if each.failure), now)
     return [delivery for _, delivery in ours]
 
 
@@ -91,6 +95,14 @@ def _check(settlement: Settlement) -> None:
         raise ValueError("a delivery that goes back to the queue needs `due_at`")
     if settlement.attempts and settlement.provider_calls < 1:
         raise ValueError("attempts are numbered by `provider_calls`; there is at least one")
+    if (settlement.failure is not None) != (settlement.state is DeliveryState.FAILED):
+        raise ValueError("a delivery that fails says of what kind the failure is; others have none")
+
+
+def _failed(row: Row[*tuple[Any, ...]], settlement: Settlement) -> Failed:
+    kind = settlement.failure or FailureKind.EXHAUSTED
+    provider = settlement.provider or row.provider or ""
+    return Failed(AlertGroup(settlement.tenant, Channel(row.channel), provider, kind), settlement.delivery)
 
 
 def _is_ours(row: Row[*tuple[Any, ...]], settlement: Settlement, now: int, *, spent: bool) -> bool:

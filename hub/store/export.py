@@ -186,7 +186,7 @@ async def _deliveries(connection: AsyncConnection, key: InboxKey, of: Sequence[U
             attempts.c.tenant == key.tenant,
             among(connection, attempts.c.delivery_id, [delivery.id for delivery in sent]),
         )
-        .order_by(attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint)
+        .order_by(attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint, attempts.c.started_at)
     )
     calls: defaultdict[UUID, list[Attempt]] = defaultdict(list)
     for attempt in map(attempt_of, made):

@@ -181,7 +181,7 @@ async def _attempts(connection: AsyncConnection, tenant: str, notification: UUID
         sa.select(attempts)
         .select_from(attempts.join(deliveries, of_delivery))
         .where(deliveries.c.tenant == tenant, deliveries.c.notification_id == notification)
-        .order_by(attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint)
+        .order_by(attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint, attempts.c.started_at)
     )
     by_delivery = groupby(map(attempt_of, rows), key=attrgetter("delivery"))
     return {delivery: list(calls) for delivery, calls in by_delivery}

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from fallback.providers.base import Ok, Permanent, Transient
+from fallback.providers.base import Fault, Ok, Permanent, Transient
 from fallback.render import Message, Renderer
 from hub.core.mailbox import DevMailbox
 from hub.core.model import Channel, Priority
@@ -27,7 +27,6 @@ from tests.support.providers import (
     PHONE,
     PUSH,
     SEND,
-    TOKEN,
     Bench,
     FcmBench,
     SendGridBench,
@@ -117,6 +116,7 @@ async def test_later(at_bench: Bench) -> None:
     assert isinstance(outcome, Transient)
     assert outcome.retry_after == at_bench.retry_after
     assert outcome.detail
+    assert not outcome.maybe_sent
 
 
 async def test_never(at_bench: Bench) -> None:
@@ -124,6 +124,15 @@ async def test_never(at_bench: Bench) -> None:
     outcome = await at_bench.provider.send(message(), at_bench.endpoint, idempotency_key=DELIVERY)
     assert isinstance(outcome, Permanent)
     assert not outcome.endpoint_gone
+    assert outcome.detail
+    assert outcome.fault is Fault.ENDPOINT
+
+
+async def test_who_refuses_us_is_at_fault_and_not_the_endpoint(at_bench: Bench) -> None:
+    at_bench.rejects_us()
+    outcome = await at_bench.provider.send(message(), at_bench.endpoint, idempotency_key=DELIVERY)
+    assert isinstance(outcome, Permanent)
+    assert outcome.fault is Fault.PROVIDER
     assert outcome.detail
 
 
@@ -143,6 +152,8 @@ async def test_silence_is_transient(name: str) -> None:
         outcome = await made.provider.send(message(), made.endpoint, idempotency_key=DELIVERY)
     assert isinstance(outcome, Transient)
     assert outcome.detail.endswith("did not answer in time.")
+    assert outcome.fault is Fault.PROVIDER
+    assert outcome.maybe_sent == (name != "smtp")  # whose fake is silent before the mail has gone over
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -152,10 +163,11 @@ async def test_a_refused_connection_is_transient(name: str) -> None:
         outcome = await provider.send(message(), endpoint, idempotency_key=DELIVERY)
     assert isinstance(outcome, Transient)
     assert "could not be reached" in outcome.detail
+    assert (outcome.fault, outcome.maybe_sent) == (Fault.PROVIDER, False)
     assert "127.0.0.1" not in outcome.detail
 
 
-@pytest.mark.parametrize("answer", ["", "later", "never", "gone"])
+@pytest.mark.parametrize("answer", ["", "later", "never", "gone", "rejects_us"])
 async def test_no_secret_in_outcomes_and_logs(
     at_bench: Bench, answer: str, all_logs: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,6 +250,43 @@ async def test_a_reply_to_the_mail_itself_counts_too(smtp: SmtpBench) -> None:
     assert isinstance(await smtp.provider.send(message(), ADA, idempotency_key=DELIVERY), Permanent)
 
 
+@pytest.mark.parametrize(
+    ("replies", "outcome", "fault"),
+    [
+        ({"rcpt_reply": "450 4.2.2 mailbox full"}, Transient, Fault.ENDPOINT),
+        ({"rcpt_reply": "451 4.7.1 greylisted, come back"}, Transient, Fault.ENDPOINT),
+        ({"rcpt_reply": "421 4.3.2 closing down"}, Transient, Fault.PROVIDER),
+        ({"mail_reply": "452 4.3.1 no space left"}, Transient, Fault.PROVIDER),
+        ({"data_reply": "451 4.3.0 try again"}, Transient, Fault.PROVIDER),
+        ({"rcpt_reply": "550 5.7.1 relaying denied"}, Permanent, Fault.MATCH),
+        ({"rcpt_reply": "553 5.1.3 what address is that"}, Permanent, Fault.ENDPOINT),
+        ({"data_reply": "554 5.7.1 looks like spam"}, Permanent, Fault.ENDPOINT),
+        ({"mail_reply": "550 5.7.1 this sender may not"}, Permanent, Fault.PROVIDER),
+    ],
+)
+async def test_replies_are_about_us_or_about_the_recipient(
+    smtp: SmtpBench, replies: dict[str, str], outcome: type, fault: Fault
+) -> None:
+    for name, reply in replies.items():
+        setattr(smtp.fake, name, reply)
+    answer = await smtp.provider.send(message(), ADA, idempotency_key=DELIVERY)
+    assert isinstance(answer, Transient | Permanent)
+    assert (type(answer), answer.fault) == (outcome, fault)
+    assert isinstance(answer, Permanent) or not answer.maybe_sent
+
+
+async def test_a_mail_that_has_gone_over_without_an_answer_may_have_been_sent() -> None:
+    async with bench("smtp", seconds=0.2) as made:
+        cast("SmtpBench", made).fake.silent_at_data = True
+        silence = await made.provider.send(message(), ADA, idempotency_key=DELIVERY)
+    async with bench("smtp", seconds=5) as made:
+        cast("SmtpBench", made).fake.hangs_up_at_data = True
+        broken_off = await made.provider.send(message(), ADA, idempotency_key=DELIVERY)
+    for outcome in (silence, broken_off):
+        assert isinstance(outcome, Transient)
+        assert outcome.maybe_sent
+
+
 async def test_once_accepted_a_mail_is_sent_whatever_happens_at_quit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fallback.providers.smtp.QUIT_TIMEOUT", 0.05)
     async with bench("smtp", seconds=5) as made:
@@ -285,11 +334,14 @@ async def test_sendgrid_may_recover(sendgrid: SendGridBench, status: int) -> Non
     assert outcome == Transient(f"SendGrid answered {status}: no explanation")
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
-async def test_sendgrid_refuses_for_good(sendgrid: SendGridBench, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [(400, Fault.ENDPOINT), (413, Fault.ENDPOINT), *((status, Fault.PROVIDER) for status in (401, 402, 403, 404, 405))],
+)
+async def test_sendgrid_refuses_for_good(sendgrid: SendGridBench, status: int, fault: Fault) -> None:
     sendgrid.fake.replies[SEND] = Reply(status, b'{"errors": []}')
     outcome = await sendgrid.provider.send(message(), ADA, idempotency_key=DELIVERY)
-    assert outcome == Permanent(f"SendGrid answered {status}: no explanation")
+    assert outcome == Permanent(f"SendGrid answered {status}: no explanation", fault=fault)
 
 
 # FCM
@@ -339,28 +391,35 @@ async def test_fcm_may_recover_and_the_sdk_does_not_retry_by_itself(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "fcm_code"),
+    ("status", "code", "fcm_code", "fault"),
     [
-        (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
-        (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
-        (401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
-        (404, "NOT_FOUND", "UNSPECIFIED_ERROR"),
+        (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", Fault.ENDPOINT),
+        (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", Fault.ENDPOINT),
+        (403, "PERMISSION_DENIED", "UNSPECIFIED_ERROR", Fault.PROVIDER),
+        (401, "UNAUTHENTICATED", "UNSPECIFIED_ERROR", Fault.PROVIDER),
+        (401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", Fault.MATCH),
+        (404, "NOT_FOUND", "UNSPECIFIED_ERROR", Fault.ENDPOINT),
     ],
 )
-async def test_fcm_refuses_for_good_but_the_device_stays(fcm: FcmBench, status: int, code: str, fcm_code: str) -> None:
+async def test_fcm_refuses_for_good_but_the_device_stays(
+    fcm: FcmBench, status: int, code: str, fcm_code: str, fault: Fault
+) -> None:
     fcm.refuse(status, code, fcm_code)
     outcome = await fcm.provider.send(message(), PHONE, idempotency_key=DELIVERY)
     assert isinstance(outcome, Permanent)
     assert not outcome.endpoint_gone
+    assert outcome.fault is fault
 
 
 async def test_refused_credentials_are_permanent(fcm: FcmBench) -> None:
-    fcm.fake.replies[TOKEN] = Reply(400, b'{"error": "invalid_grant", "error_description": "Invalid JWT"}')
+    fcm.rejects_us()
     outcome = await fcm.provider.send(message(), PHONE, idempotency_key=DELIVERY)
-    assert outcome == Permanent("Google refused the service account's credentials.")
+    assert outcome == Permanent("Google refused the service account's credentials.", fault=Fault.PROVIDER)
 
 
 async def test_a_device_of_another_kind_is_not_sent_to(fcm: FcmBench) -> None:
     other = Endpoint("x", "installation", "secret", UUID(int=1))
-    assert isinstance(await fcm.provider.send(message(), other, idempotency_key=DELIVERY), Permanent)
+    outcome = await fcm.provider.send(message(), other, idempotency_key=DELIVERY)
+    assert isinstance(outcome, Permanent)
+    assert outcome.fault is Fault.MATCH  # another provider may know the kind
     assert fcm.fake.requests == []

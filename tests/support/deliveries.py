@@ -60,6 +60,7 @@ def make_delivery(
     unless: Rung = Rung.SEEN,
     when: When = When.ALWAYS,
     attempts: int = 0,
+    provider: str | None = None,
 ) -> Delivery:
     return Delivery(
         id=DELIVERY,
@@ -77,6 +78,7 @@ def make_delivery(
         fence=3,
         claims=1,
         attempts=attempts,
+        provider=provider,
     )
 
 

@@ -46,6 +46,9 @@ class Bench(Protocol):
     def gone(self) -> None:
         """Answer: there is no such endpoint any more."""
 
+    def rejects_us(self) -> None:
+        """Answer: not from you, whatever it is (credentials)."""
+
     def silence(self) -> None:
         """Accept the connection and answer nothing."""
 
@@ -69,10 +72,13 @@ class SmtpBench:
         self.fake.rcpt_reply = "450 4.2.1 <ADA@example.com>: mailbox busy"
 
     def never(self) -> None:
-        self.fake.rcpt_reply = "550 5.7.1 <ada@example.com>: relaying denied"
+        self.fake.rcpt_reply = "550 5.2.1 <ada@example.com>: mailbox disabled"
 
     def gone(self) -> None:
         self.fake.rcpt_reply = "550 5.1.1 <ada@example.com>: no such user"
+
+    def rejects_us(self) -> None:
+        self.fake.mail_reply = "530 5.7.0 Authentication required"
 
     def silence(self) -> None:
         self.fake.silent = True
@@ -103,6 +109,9 @@ class SendGridBench:
 
     def gone(self) -> None:
         raise AssertionError("SendGrid tells of gone addresses by its webhook only")
+
+    def rejects_us(self) -> None:
+        self._refuse(401, "The provided authorization grant is invalid, expired, or revoked")
 
     def silence(self) -> None:
         self.fake.silent.add(SEND)
@@ -142,6 +151,9 @@ class FcmBench:
 
     def gone(self) -> None:
         self.refuse(404, "NOT_FOUND", "UNREGISTERED")
+
+    def rejects_us(self) -> None:
+        self.fake.replies[TOKEN] = Reply(400, b'{"error": "invalid_grant", "error_description": "Invalid JWT"}')
 
     def silence(self) -> None:
         self.fake.silent.add(PUSH)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from hub.core.model import Channel, DeliveryState, Priority, Rung
+from hub.core.model import Channel, DeliveryState, FailureKind, Priority, Rung
 from hub.ports import Claim, DeliveryQueue, Lane, Settlement
 from tests.support.clock import START
 
@@ -35,6 +35,7 @@ def settled(claim: Claim, state: DeliveryState, reason: str | None = None, *, du
         state=state,
         reason=reason,
         due_at=due_at,
+        failure=FailureKind.REFUSED if state is DeliveryState.FAILED else None,
     )
 
 

@@ -10,6 +10,7 @@ from fallback.dispatch import Dispatcher
 from fallback.providers.base import Ok, Permanent, Transient
 from fallback.registry import ProviderRegistry
 from fallback.render import Renderer
+from fallback.routes import Routes
 from hub.core.errors import StoreUnavailable
 from hub.core.model import Attention, Channel, DeliveryState, Device, Rung, When
 from hub.core.plan import RECHECK
@@ -43,11 +44,12 @@ async def dispatched(
     attention: Attention = Attention.OFFLINE,
     timeout: float = 15.0,  # noqa: ASYNC109 - handed on
 ) -> Settlement:
+    clock = ManualClock()
     dispatcher = Dispatcher(
         queue=rung or OneRung(),
         presence=FixedPresence(attention),
-        providers=ProviderRegistry(dict.fromkeys(Channel, provider) if provider else {}),
-        clock=ManualClock(),
+        routes=Routes(ProviderRegistry(dict.fromkeys(Channel, [provider] if provider else [])), clock),
+        clock=clock,
         renderer=Renderer(),
         random=lambda: 0.0,
         timeout=timeout,
@@ -219,7 +221,7 @@ async def test_only_what_failed_transiently_is_tried_again() -> None:
 async def test_giving_up_on_one_device_does_not_unsend_the_other() -> None:
     provider = ScriptedProvider()
     provider.default = Transient("busy")
-    settlement = await dispatched(push(ONE, TWO, attempts=4, done=frozenset({str(ONE.id)})), provider)
+    settlement = await dispatched(push(ONE, TWO, attempts=2, done=frozenset({str(ONE.id)})), provider)
     assert (settlement.state, settlement.pull_next) == (DeliveryState.SENT, False)
     assert settlement.reason == "Reached 1 of 2 devices. busy"
 

@@ -50,13 +50,19 @@ def test_smtp_comes_before_sendgrid_unless_one_is_named() -> None:
     assert chosen(**both, email_provider="console")["email"] == "console"
 
 
+def test_several_that_are_named_are_tried_in_this_order() -> None:
+    both = {"smtp_url": "smtp://mail.example.com", "sendgrid_api_key": "SG.x"}
+    assert chosen(**both, email_provider="sendgrid,smtp")["email"] == "sendgrid, smtp"
+    assert chosen(**both, email_provider=" smtp , sendgrid ")["email"] == "smtp, sendgrid"
+
+
 async def test_fcm_is_chosen_with_credentials(tmp_path: Path) -> None:
     path = tmp_path / "account.json"
     path.write_text(json.dumps(service_account("http://127.0.0.1:9/token")), encoding="utf-8")
     settings = Settings.model_validate({"env": PRODUCTION, "fcm_credentials": path})
     registry = ProviderRegistry.from_settings(settings, Surroundings(DevMailbox(), ManualClock()))
     assert registry.names() == {Channel.PUSH: "fcm"}
-    assert registry.get(Channel.EMAIL) is None
+    assert not registry.of(Channel.EMAIL)
     await registry.close()
 
 
@@ -65,6 +71,9 @@ async def test_fcm_is_chosen_with_credentials(tmp_path: Path) -> None:
     [
         ({"email_provider": "pigeon"}, "BELLWIRE_EMAIL_PROVIDER names 'pigeon'"),
         ({"email_provider": "fcm"}, "does not send email"),
+        ({"email_provider": "console,fcm"}, "does not send email"),
+        ({"email_provider": "console,"}, "BELLWIRE_EMAIL_PROVIDER names ''"),
+        ({"email_provider": "console, console"}, "names 'console' more than once"),
         ({"push_provider": "smtp"}, "does not send push"),
         ({"email_provider": "smtp"}, "needs BELLWIRE_SMTP_URL"),
         ({"email_provider": "sendgrid"}, "needs BELLWIRE_SENDGRID_API_KEY"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.model import Channel
-from hub.core.retry import MAX_RETRY_AFTER, POLICIES, RetryPolicy, parse_retry_after
+from hub.core.retry import MAX_RETRY_AFTER, POLICIES, RetryPolicy, parse_retry_after, policies
 
 NOW = 1_800_000_000_000  # Fri, 15 Jan 2027 08:00:00 GMT
 
@@ -24,8 +24,15 @@ def test_the_last_attempt_is_the_last() -> None:
     assert RetryPolicy(max_attempts=2).next_due(1, NOW, lambda: 0.0) == NOW
 
 
-def test_every_channel_has_a_policy_of_five_attempts() -> None:
-    assert {channel: POLICIES[channel].max_attempts for channel in Channel} == dict.fromkeys(Channel, 5)
+def test_what_is_about_now_is_tried_less_often() -> None:
+    attempts = {channel.value: POLICIES[channel].max_attempts for channel in Channel}
+    assert attempts == {"email": 5, "chat": 4, "push": 3, "webpush": 3, "sms": 3}
+
+
+def test_settings_change_the_limit_of_single_channels() -> None:
+    changed = policies({Channel.SMS: 1})
+    assert changed[Channel.SMS] == RetryPolicy(max_attempts=1)
+    assert {**changed, Channel.SMS: POLICIES[Channel.SMS]} == POLICIES
 
 
 def test_retry_after_is_a_floor_with_jitter_on_top() -> None:

@@ -1,5 +1,6 @@
 """The things that Bellwire is about. Times are integers: milliseconds since the Unix epoch, UTC."""
 
+from hub.core.model.alerts import Alert, AlertGroup, DeadLetter
 from hub.core.model.deliveries import Attempt, Contact, Delivery, Device, Expansion, NotificationState
 from hub.core.model.inbox import (
     Changes,
@@ -26,6 +27,7 @@ from hub.core.model.terms import (
     Channel,
     DeliveryState,
     ExpansionState,
+    FailureKind,
     InboxKey,
     ItemState,
     LogKind,
@@ -41,6 +43,8 @@ from hub.core.model.terms import (
 __all__ = [
     "BROADCAST",
     "Address",
+    "Alert",
+    "AlertGroup",
     "Attempt",
     "Attention",
     "Changes",
@@ -48,11 +52,13 @@ __all__ = [
     "Contact",
     "Content",
     "Counts",
+    "DeadLetter",
     "Delivery",
     "DeliveryState",
     "Device",
     "Expansion",
     "ExpansionState",
+    "FailureKind",
     "Head",
     "IdempotencyRecord",
     "InboxChange",

@@ -73,7 +73,7 @@ class Attempt:
     started_at: int
     finished_at: int
     outcome: str
-    """`ok`, `transient` or `permanent`."""
+    """`ok`, `transient`, `permanent`, or `unusable`: not by this provider, but perhaps by another one."""
     detail: str | None = None
     provider_message_id: str | None = None
 

@@ -111,6 +111,19 @@ class DeliveryState(StrEnum):
     EXPIRED = "expired"
 
 
+class FailureKind(StrEnum):
+    """Why deliveries fail, in words few enough to group by; the reason says it in full."""
+
+    REFUSED = "refused"
+    """The provider will not send this, or not to this endpoint."""
+    EXHAUSTED = "exhausted"
+    """All attempts were used up."""
+    PROVIDER = "provider"
+    """The provider refuses us: credentials, a suspended account."""
+    CRASHED = "crashed"
+    """One worker after the other vanished while sending it."""
+
+
 class ExpansionState(StrEnum):
     """Life of an expansion: `WAITING` for its time or for the next chunk, all others are ends."""
 
