@@ -109,8 +109,8 @@ async def _load(connection: AsyncConnection, claimed: Sequence[Delivery]) -> lis
     """Read contents, contacts, devices and finished endpoints of the whole batch: a query each."""
     contents = await _load_contents(connection, claimed)
     people = sorted({(delivery.tenant, delivery.user) for delivery in claimed if delivery.user is not None})
-    contacts = await _load_contacts(connection, people)
-    owned = await _load_devices(connection, people)
+    contacts = await load_contacts(connection, people)
+    owned = await load_devices(connection, people)
     finished = await _load_finished(connection, claimed)
     claims = []
     for delivery in claimed:
@@ -137,18 +137,20 @@ async def _load_contents(
     return {(content.tenant, content.id): content for content in map(content_of, rows)}
 
 
-async def _load_contacts(
+async def load_contacts(
     connection: AsyncConnection, people: Sequence[tuple[str, str]]
 ) -> Mapping[tuple[str, str], Contact]:
+    """Read the contacts of these `(tenant, user)`; a query for all."""
     if not people:
         return {}
     rows = await connection.execute(_contacts, {"keys": people})
     return {(row.tenant, row.user_id): contact_of(row) for row in rows}
 
 
-async def _load_devices(
+async def load_devices(
     connection: AsyncConnection, people: Sequence[tuple[str, str]]
 ) -> Mapping[tuple[str, str], Sequence[Device]]:
+    """Read the devices of these `(tenant, user)`, oldest first; a query for all."""
     if not people:
         return {}
     owned: defaultdict[tuple[str, str], list[Device]] = defaultdict(list)

@@ -11,6 +11,9 @@ from uuid import UUID
 from hub.core.model.deliveries import Attempt, Delivery
 from hub.core.model.terms import Channel, DeliveryState, Priority
 
+COUNTED = 10_000
+"""Where counts stop: one that has reached it means that many, or more."""
+
 
 class QueueKey(NamedTuple):
     """What can be paused: a channel of a tenant."""
