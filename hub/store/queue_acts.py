@@ -75,7 +75,7 @@ async def _refuse_twins(connection: AsyncConnection, delivery: Delivery) -> None
 async def _write(
     connection: AsyncConnection, changes: Sequence[tuple[Delivery, Delivery]], kind: EventKind, now: int
 ) -> None:
-    """Write deliveries whose rows are locked, and what was done to them. (That one was cancelled its row tells.)"""
+    """Write deliveries whose rows are locked, and what was done to them; that it was cancelled its row tells."""
     bulk = Bulk(connection)
     bulk.update(deliveries, [_values(after) for _, after in changes])
     if kind is not EventKind.CANCELLED:
