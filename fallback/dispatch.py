@@ -142,7 +142,7 @@ def conclude(claim: Claim, provider: str, calls: Sequence[Call], now: int, rando
     if transient:
         policy = POLICIES[claim.delivery.channel]
         wanted = max((outcome.retry_after or 0 for outcome in transient), default=0)
-        due_at = policy.next_due(round_number, now, random, wanted)
+        due_at = policy.next_due(round_number - claim.delivery.forgiven, now, random, wanted)
         if due_at is not None:
             state, reason = DeliveryState.QUEUED, f"To be tried again: {transient[0].detail}"
         elif not reached:

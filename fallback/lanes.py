@@ -47,16 +47,21 @@ class LanePool:
         clock: Clock,
         *,
         more: Callable[[], None],
+        settled: Callable[[Claim, Settlement], None] = lambda _claim, _settlement: None,
         concurrency: int = 8,
         lease: int = LEASE,
     ) -> None:
-        """`more` is called when there may be something to claim before the pause that `fill` returned is over."""
+        """`more` is called when there may be something to claim before the pause that `fill` returned is over.
+
+        `settled` is called with each claim whose end has been written.
+        """
         self._lease = lease
         self._queue = queue
         self._dispatcher = dispatcher
         self._settler = settler
         self._clock = clock
         self._more = more
+        self._settled = settled
         self._concurrency = concurrency
         self._refill_at = concurrency // 2
         self._flights: defaultdict[Lane, dict[UUID, _Flight]] = defaultdict(dict)
@@ -159,6 +164,7 @@ class LanePool:
             state=settlement.state.value,
             provider=settlement.provider,
         )
+        self._settled(claim, settlement)
         if settlement.pull_next:
             self._more()
         return settlement

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -14,18 +14,22 @@ from fallback.expander import CHUNK, Expander
 from fallback.expander import IDLE as REST
 from fallback.lanes import IDLE, LEASE, LanePool
 from fallback.loops import DueLoop, Loop, Wait, wait_for
+from fallback.metrics import WorkerMetrics
 from fallback.providers.base import Surroundings
 from fallback.providers.smtp import sender
 from fallback.registry import ProviderRegistry
 from fallback.render import Renderer
+from fallback.reporter import Reporter
 from fallback.rescuer import Rescuer
 from fallback.scheduler import TICK, Scheduler
 from fallback.settler import Settler
+from hub.core.errors import StoreUnavailable
 from hub.core.mailbox import DevMailbox
 from hub.core.model import InboxKey, TopicKey
 from hub.core.retry import Random
 from hub.core.wire import LiveChange, SharedChange
-from hub.ports import DeliveryQueue, Expansions, Presence, Settlement
+from hub.ports import Claim, DeliveryQueue, Expansions, Presence, Settlement
+from hub.ports.operating import WorkerReports
 from hub.service import Hub
 from hub.settings import Settings
 
@@ -56,11 +60,13 @@ class Worker:
         concurrency: int = 8,
         lease: int = LEASE,
         chunk: int = CHUNK,
+        reports: WorkerReports | None = None,
         wait: Wait = wait_for,
         random: Random = random.random,
     ) -> None:
         """`concurrency`: deliveries of one lane at once; `lease`: milliseconds; `chunk`: members expanded at once.
 
+        With `reports` the worker tells of itself, and its metrics show the whole queue.
         `wait` and `random` are for tests.
         """
         clock = hub.clock
@@ -70,13 +76,24 @@ class Worker:
         dispatcher = Dispatcher(
             queue=queue, presence=presence, providers=providers, clock=clock, renderer=renderer, random=random
         )
+        self.metrics = WorkerMetrics(clock)
+        self._reporter = (
+            None if reports is None else Reporter(reports, self.metrics, clock, providers=providers.names())
+        )
         self._pool = LanePool(
-            queue, dispatcher, self._settler, clock, more=self.nudge, concurrency=concurrency, lease=lease
+            queue,
+            dispatcher,
+            self._settler,
+            clock,
+            more=self.nudge,
+            settled=self._on_settled,
+            concurrency=concurrency,
+            lease=lease,
         )
         self._expander = Expander(
             expansions, clock, channels=frozenset(providers.names()), made=self.nudge, chunk=chunk
         )
-        rescuer = Rescuer(queue, clock, rescued=self.nudge)
+        rescuer = Rescuer(queue, clock, rescued=self._on_rescued)
         scheduler = Scheduler(hub.upkeep, clock)
         self._deliveries = DueLoop("deliveries", self._pool.fill, clock, at_most=IDLE, wait=wait, random=random)
         self._expansions = DueLoop("expansions", self._expander.round, clock, at_most=REST, wait=wait, random=random)
@@ -87,6 +104,11 @@ class Worker:
             Loop("leftovers", scheduler.leftovers, wait=wait, random=random),
             Loop("housekeeping", scheduler.housekeeping, wait=wait, random=random),
         ]
+        if self._reporter is not None:
+            self._others += [
+                Loop("report", self._reporter.report, wait=wait, random=random),
+                Loop("gauges", self._reporter.gauge, wait=wait, random=random),
+            ]
 
     async def run(self) -> None:
         """Run until `stop`; then let sends under way end, settle them, and close the providers."""
@@ -105,6 +127,7 @@ class Worker:
             await self._pool.abandon()
             await self._settler.close()
             await self._providers.close()
+            await self._take_leave()
             log.info("worker_stopped")
 
     @asynccontextmanager
@@ -146,6 +169,20 @@ class Worker:
         """Look now: a lost message may have told of something due."""
         self._look()
 
+    def _on_settled(self, claim: Claim, settlement: Settlement) -> None:
+        self.metrics.settled(claim, settlement)
+        if self._reporter is not None:
+            self._reporter.settled(claim, settlement)
+
+    def _on_rescued(self, count: int) -> None:
+        self.metrics.expired(count)
+        self.nudge()
+
+    async def _take_leave(self) -> None:
+        if self._reporter is not None:
+            with suppress(StoreUnavailable):  # it is taken for gone a little later then
+                await self._reporter.leave()
+
     def _look(self) -> None:
         self._deliveries.nudge()
         self._expansions.nudge()
@@ -160,6 +197,7 @@ def build_worker(
     *,
     mailbox: DevMailbox,
     presence: Presence,
+    reports: WorkerReports | None = None,
 ) -> Worker:
     """Make a worker as the settings say.
 
@@ -178,4 +216,5 @@ def build_worker(
         providers=providers,
         renderer=renderer,
         lease=round(settings.lease_seconds * 1000),
+        reports=reports,
     )

@@ -176,10 +176,9 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
     ("GET", "/v1/users/{user}/export"): lambda aim: [Call(f"/v1/users/{aim.user}/export", publisher=200)],
     ("GET", "/v1/queues"): lambda _: [Call("/v1/queues", publisher=200)],
     ("GET", "/v1/queues/{channel}"): lambda _: [Call("/v1/queues/email", publisher=200)],
-    **{
-        ("PUT", f"/v1/queues/{{channel}}/{act}"): lambda _, act=act: [Call(f"/v1/queues/email/{act}", publisher=200)]
-        for act in ("pause", "resume", "empty")
-    },
+    ("PUT", "/v1/queues/{channel}/pause"): lambda _: [Call("/v1/queues/email/pause", publisher=200)],
+    ("PUT", "/v1/queues/{channel}/resume"): lambda _: [Call("/v1/queues/email/resume", publisher=200)],
+    ("PUT", "/v1/queues/{channel}/empty"): lambda _: [Call("/v1/queues/email/empty", publisher=200)],
     ("GET", "/v1/deliveries"): lambda aim: [
         Call("/v1/deliveries", publisher=200),
         Call("/v1/deliveries?state=queued&channel=email", publisher=200),
