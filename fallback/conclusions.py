@@ -58,7 +58,7 @@ def conclude(claim: Claim, made: Round, now: int, policy: RetryPolicy, random: R
     reached = len(claim.done_endpoints) + sum(isinstance(call.outcome, Ok) for call in last)
     failures = [(call, call.outcome) for call in last if not isinstance(call.outcome, Ok)]
     again = [outcome.detail for call, outcome in failures if made.again(call)]
-    due_at = policy.next_due(number, now, random, _asked_for(made)) if again else None
+    due_at = policy.next_due(number - claim.delivery.forgiven, now, random, _asked_for(made)) if again else None
     if due_at is not None:
         reason = f"To be tried again: {again[0]}"
         return _settlement(claim, made, DeliveryState.QUEUED, reason, due_at=due_at, provider=_sticky(made))

@@ -58,12 +58,14 @@ class LanePool:
         routes: Routes,
         more: Callable[[], None],
         failed: Callable[[], None],
+        settled: Callable[[Claim, Settlement], None] = lambda _claim, _settlement: None,
         concurrency: Mapping[Channel, int],
         lease: int = LEASE,
     ) -> None:
         """`more` is called when there may be something to claim before the pause that `fill` returned is over.
 
         `failed` is called when a delivery has failed. `concurrency`: of a lane of the channel; `CONCURRENCY` else.
+        `settled` is called with each claim whose end has been written.
         """
         self._lease = lease
         self._queue = queue
@@ -73,6 +75,7 @@ class LanePool:
         self._routes = routes
         self._more = more
         self._failed = failed
+        self._settled = settled
         self._concurrency = concurrency
         routes.on_ready(more)
         self._flights: defaultdict[Lane, dict[UUID, _Flight]] = defaultdict(dict)
@@ -192,6 +195,7 @@ class LanePool:
             state=settlement.state.value,
             provider=settlement.provider,
         )
+        self._settled(claim, settlement)
         if settlement.pull_next:
             self._more()
         if settlement.failure is not None:

@@ -31,8 +31,8 @@ class Rescuing(Protocol):
 class Rescuer:
     """Any number of processes may run one."""
 
-    def __init__(self, queue: Rescuing, clock: Clock, *, rescued: Callable[[], None]) -> None:
-        """`rescued` is called when deliveries went back to the queue."""
+    def __init__(self, queue: Rescuing, clock: Clock, *, rescued: Callable[[int], None]) -> None:
+        """`rescued` is called with how many deliveries a vanished worker left: they are back in the queue, or dead."""
         self._queue = queue
         self._clock = clock
         self._rescued = rescued
@@ -42,5 +42,5 @@ class Rescuer:
         count = await self._queue.rescue(self._clock.now(), MAX_CLAIMS, BATCH)
         if count:
             log.warning("deliveries_rescued", count=count)
-            self._rescued()
+            self._rescued(count)
         return 0 if count >= BATCH else INTERVAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -16,21 +16,24 @@ from fallback.expander import CHUNK, Expander
 from fallback.expander import IDLE as REST
 from fallback.lanes import CONCURRENCY, IDLE, LEASE, LanePool
 from fallback.loops import DueLoop, Loop, Wait, wait_for
+from fallback.metrics import WorkerMetrics
 from fallback.providers.base import Surroundings
 from fallback.providers.smtp import sender
 from fallback.registry import ProviderRegistry
 from fallback.render import Renderer
+from fallback.reporter import Reporter
 from fallback.rescuer import Rescuer
 from fallback.routes import Routes
 from fallback.scheduler import TICK, Scheduler
 from fallback.settler import Settler
-from hub.core.errors import ConfigurationError
+from hub.core.errors import ConfigurationError, StoreUnavailable
 from hub.core.mailbox import DevMailbox
 from hub.core.model import Channel, InboxKey, TopicKey
 from hub.core.rates import Rate, parse_rates
 from hub.core.retry import POLICIES, Random, RetryPolicy, policies
 from hub.core.wire import LiveChange, SharedChange
-from hub.ports import Alerts, DeliveryQueue, Expansions, Presence, RateLimiter, Settlement
+from hub.ports import Alerts, Claim, DeliveryQueue, Expansions, Presence, RateLimiter, Settlement
+from hub.ports.operating import WorkerReports
 from hub.service import Hub
 from hub.settings import Settings
 
@@ -66,12 +69,14 @@ class Worker:
         concurrencies: Mapping[Channel, int] | None = None,
         lease: int = LEASE,
         chunk: int = CHUNK,
+        reports: WorkerReports | None = None,
         wait: Wait = wait_for,
         random: Random = random.random,
     ) -> None:
         """`concurrency`: deliveries of one lane at once; `lease`: milliseconds; `chunk`: members expanded at once.
 
         `rates`: those of the providers that have any, kept by `limiter`. `concurrencies`: channels that have their own.
+        With `reports` the worker tells of itself, and its metrics show the whole queue.
         `wait` and `random` are for tests.
         """
         clock = hub.clock
@@ -88,6 +93,10 @@ class Worker:
             policies=policies,
             random=random,
         )
+        self.metrics = WorkerMetrics(clock)
+        self._reporter = (
+            None if reports is None else Reporter(reports, self.metrics, clock, providers=providers.names())
+        )
         self._pool = LanePool(
             queue,
             dispatcher,
@@ -96,13 +105,14 @@ class Worker:
             routes=self.routes,
             more=self.nudge,
             failed=self._alert,
+            settled=self._on_settled,
             concurrency=dict.fromkeys(Channel, concurrency) | dict(concurrencies or {}),
             lease=lease,
         )
         self._expander = Expander(
             expansions, clock, channels=frozenset(providers.names()), made=self.nudge, chunk=chunk
         )
-        rescuer = Rescuer(queue, clock, rescued=self.nudge)
+        rescuer = Rescuer(queue, clock, rescued=self._on_rescued)
         scheduler = Scheduler(hub.upkeep, clock)
         self._deliveries = DueLoop("deliveries", self._pool.fill, clock, at_most=IDLE, wait=wait, random=random)
         self._expansions = DueLoop("expansions", self._expander.round, clock, at_most=REST, wait=wait, random=random)
@@ -118,6 +128,11 @@ class Worker:
         if alerter is not None:
             self._alerts = Loop("alerts", alerter.round, wait=wait, random=random)
             self._others.append(self._alerts)
+        if self._reporter is not None:
+            self._others += [
+                Loop("report", self._reporter.report, wait=wait, random=random),
+                Loop("gauges", self._reporter.gauge, wait=wait, random=random),
+            ]
 
     async def run(self) -> None:
         """Run until `stop`; then let sends under way end, settle them, and close the providers."""
@@ -139,6 +154,7 @@ class Worker:
             await self._providers.close()
             if self._alerter is not None:
                 await self._alerter.close()
+            await self._take_leave()
             log.info("worker_stopped")
 
     @asynccontextmanager
@@ -184,6 +200,20 @@ class Worker:
         if self._alerts is not None:
             self._alerts.nudge()
 
+    def _on_settled(self, claim: Claim, settlement: Settlement) -> None:
+        self.metrics.settled(claim, settlement)
+        if self._reporter is not None:
+            self._reporter.settled(claim, settlement)
+
+    def _on_rescued(self, count: int) -> None:
+        self.metrics.expired(count)
+        self.nudge()
+
+    async def _take_leave(self) -> None:
+        if self._reporter is not None:
+            with suppress(StoreUnavailable):  # it is taken for gone a little later then
+                await self._reporter.leave()
+
     def _look(self) -> None:
         self._deliveries.nudge()
         self._expansions.nudge()
@@ -200,6 +230,7 @@ def build_worker(
     presence: Presence,
     limiter: RateLimiter,
     alerts: Alerts,
+    reports: WorkerReports | None = None,
 ) -> Worker:
     """Make a worker as the settings say.
 
@@ -224,6 +255,7 @@ def build_worker(
         alerter=Alerter(alerts, told, hub.clock, every=settings.alert_every * 1000) if told else None,
         concurrencies=settings.concurrency,
         lease=round(settings.lease_seconds * 1000),
+        reports=reports,
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 
 import structlog
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -30,7 +31,7 @@ from hub.http.origins import Origins
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Presence, RateLimiter
 from hub.revoked import RevokedTokens, RevokingAuthenticator
-from hub.service import Hub, Upkeep
+from hub.service import Hub, Operations, Upkeep
 from hub.settings import Settings
 from hub.store.alerts import SqlAlerts
 from hub.store.clock import DatabaseClock
@@ -41,9 +42,11 @@ from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import migrate, schema_is_current
 from hub.store.personal import SqlPersonalData
+from hub.store.queue_control import SqlQueueControl
 from hub.store.revocations import SqlRevocations
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
+from hub.store.worker_reports import SqlWorkerReports
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +69,10 @@ class Parts:
     alerts: SqlAlerts
     revoked: RevokedTokens
     """Knows of none until it has begun to listen."""
+    operations: Operations
+    reports: SqlWorkerReports
+    metrics: CollectorRegistry
+    """What this process shows at `/metrics`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +153,22 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             revoked=revoked,
         )
         stack.push_async_callback(_cancelled, asyncio.create_task(clock.keep(), name="clock"))
-        queue, expansions = SqlDeliveryQueue(database), SqlExpansions(database)
-        yield Parts(settings, database, hub, queue, expansions, bus, presence, limiter, SqlAlerts(database), revoked)
+        reports = SqlWorkerReports(database)
+        yield Parts(
+            settings=settings,
+            database=database,
+            hub=hub,
+            queue=SqlDeliveryQueue(database),
+            expansions=SqlExpansions(database),
+            bus=bus,
+            presence=presence,
+            limiter=limiter,
+            alerts=SqlAlerts(database),
+            revoked=revoked,
+            operations=Operations(SqlQueueControl(database), reports, presence, bus, clock),
+            reports=reports,
+            metrics=node_registry(),
+        )
 
 
 def _open_bus(settings: Settings, now: int) -> tuple[Bus, Presence, RateLimiter]:
@@ -181,8 +202,7 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
         limits = Limits.from_settings(settings)
         origins = Origins(settings.origins, settings.public_url)
         gateway = Gateway(parts.hub, authenticator, parts.bus, parts.presence, limits=limits, origins=origins)
-        metrics = node_registry()
-        metrics.register(gateway.metrics)
+        parts.metrics.register(gateway.metrics)
         listeners: list[BusListener] = [gateway, parts.revoked]
         await parts.bus.start(Listeners(listeners))
         await parts.revoked.listen(parts.bus, keyring.tenants)
@@ -199,8 +219,9 @@ async def open_node(settings: Settings, background: StartBackground | None = Non
                     parts.hub,
                     authenticator,
                     settings,
+                    operations=parts.operations,
                     draining=lambda: gateway.draining,
-                    metrics=metrics,
+                    metrics=parts.metrics,
                     mailbox=mailbox,
                     keyring=keyring,
                 ),

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hub import command_queues
+from hub.command import address_of as _address
+from hub.command import api_key_of as _api_key
+from hub.command import run as _run
+from hub.command import settings_of as _settings
 from hub.core.errors import BellwireError, ConfigurationError
 from hub.settings import Settings
 
@@ -31,7 +36,6 @@ app = typer.Typer(
 
 Url = Annotated[str | None, typer.Option(help="The hub's address [this machine's].", envvar="BELLWIRE_URL")]
 User = Annotated[str, typer.Option("--user", "-u", help="The user's id.")]
-T = TypeVar("T")
 
 
 @app.command()
@@ -116,6 +120,9 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+command_queues.add_to(app)
+
+
 @asynccontextmanager
 async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[BusListener]:
     """Run the fallback worker for as long as a node is open."""
@@ -130,7 +137,9 @@ async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[Bus
         presence=parts.presence,
         limiter=parts.limiter,
         alerts=parts.alerts,
+        reports=parts.reports,
     )
+    parts.metrics.register(made.metrics)
     async with made.running() as inside:
         yield inside
 
@@ -140,6 +149,7 @@ async def _worker_alone(settings: Settings) -> None:
     from fallback.worker import build_worker
     from hub.app import open_parts
     from hub.core.mailbox import DevMailbox
+    from hub.monitoring import monitored
 
     if settings.redis_url is None:
         raise ConfigurationError(
@@ -155,12 +165,15 @@ async def _worker_alone(settings: Settings) -> None:
             presence=parts.presence,
             limiter=parts.limiter,
             alerts=parts.alerts,
+            reports=parts.reports,
         )
+        parts.metrics.register(alone.metrics)
         await parts.bus.start(alone)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, alone.stop)
-        await alone.run()
+        async with monitored(parts):
+            await alone.run()
 
 
 def main() -> None:
@@ -170,52 +183,6 @@ def main() -> None:
     except BellwireError as error:
         typer.secho(f"bellwire: {error}", fg=typer.colors.RED, err=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
-
-
-def _settings(**overrides: object) -> Settings:
-    """Read the settings from the environment, and what was said on the command line over them."""
-    from pydantic import ValidationError
-    from pydantic_settings import SettingsError
-
-    from hub.logs import configure_logging
-
-    try:
-        settings = Settings.model_validate(
-            Settings().model_dump() | {name: value for name, value in overrides.items() if value is not None}
-        )
-    except ValidationError as error:
-        # Inputs are left out: they could be secrets.
-        problems = "; ".join(
-            f"BELLWIRE_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise ConfigurationError(problems) from None
-    except SettingsError as error:  # says which setting is not JSON, and not what is in it
-        raise ConfigurationError(f"{error}; it has to be JSON") from None
-    configure_logging(settings)
-    return settings
-
-
-def _run(main: Coroutine[object, object, T]) -> T:
-    """Run on uvloop where it is installed (not on Windows)."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
-
-
-def _address(settings: Settings, url: str | None) -> str:
-    """Return the hub's address without a slash at its end; by default that of a hub on this machine."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return (url or f"http://{host}:{settings.port}").rstrip("/")
-
-
-def _api_key(settings: Settings) -> str:
-    from hub.credentials import load_credentials
-
-    return load_credentials(settings).api_key
 
 
 def _token(settings: Settings, user: str, ttl: int) -> str:

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     metrics_public: bool | None = None
     """Who may read `/metrics` without the API key: unset means this very machine, in development only; true means
     everybody who can connect; false means nobody."""
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Where `bellwire worker` shows `/metrics` and `/healthz`, at `host`; unset: nowhere. A node has them at `port`."""
     worker: bool = True
     """Run the fallback worker inside `serve`."""
 

@@ -101,7 +101,11 @@ def show(user: str, frame: Mapping[str, object]) -> None:
         console.print(f"[red]{_plain(frame['message'])}[/]")
 
 
+def plain(text: object) -> str:
+    """Make text safe for a terminal: printable characters only."""
+    return "".join(character if character.isprintable() else " " for character in str(text))
+
+
 def _plain(text: object) -> str:
-    """Make text safe for a terminal: printable characters only, and no markup of ours."""
-    printable = "".join(character if character.isprintable() else " " for character in str(text))
-    return Text(printable).markup
+    """Make text safe to stand in our markup."""
+    return Text(plain(text)).markup

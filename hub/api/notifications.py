@@ -15,7 +15,8 @@ from hub.core.errors import InvalidRequest, RequestError
 from hub.core.publication import MAX_BATCH
 from hub.http.auth import Guard
 from hub.http.bodies import decode_json, read_json
-from hub.service import Hub, PublishOutcome
+from hub.http.queries import read_flag, read_query
+from hub.service import Hub, Operations, PublishOutcome
 
 MAX_PUBLISH = 1024 * 1024
 """Bytes: 1,000 recipients of 255 characters, `data` and `actor` fit with room to spare."""
@@ -40,9 +41,10 @@ _BATCH_ITEM = msgspec.json.Decoder(wire.BatchItemIn)
 class Notifications:
     """The publisher's side."""
 
-    def __init__(self, hub: Hub, guard: Guard) -> None:
+    def __init__(self, hub: Hub, guard: Guard, operations: Operations) -> None:
         self._hub = hub
         self._guard = guard
+        self._operations = operations
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of this resource."""
@@ -54,10 +56,16 @@ class Notifications:
         ]
 
     async def publish(self, request: Request) -> Response:
-        """Store a notification for its recipients; under a known Idempotency-Key, repeat the first answer."""
+        """Store a notification for its recipients; under a known Idempotency-Key, repeat the first answer.
+
+        With `dry_run=true`, only tell what that would do.
+        """
         tenant = self._guard.require_publisher(request)
+        rehearsed = read_flag(read_query(request, {"dry_run"}), "dry_run")
         key = _idempotency_key(request)
         body = await read_json(request, PUBLISH, limit=MAX_PUBLISH)
+        if rehearsed:
+            return json_response(await self._operations.rehearse(tenant, body, key))
         return published(request, await self._hub.notifications.publish(tenant, body, key), "/v1/notifications")
 
     async def publish_batch(self, request: Request) -> Response:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from hub.api.operations import LATER, Access, Answer, Operation, Parameter
+from hub.api.reference_queues import ABOUT_QUEUES, QUEUE_OPERATIONS, QUEUES
 from hub.core import wire
 from hub.core.errors import IdempotencyConflict, InvalidRequest, NotBuilt, NotFound
+from hub.core.wire.queues import RehearsalOut
 
 NOTIFICATIONS, TOPICS, USERS = "Notifications", "Topics", "Users"
 INBOX, LIVE, HEALTH = "Inbox", "Live", "Health"
@@ -16,6 +18,7 @@ TAGS: Final[Mapping[str, str]] = {
     TOPICS: "Named groups of users, to publish to as one. With the API key.",
     USERS: "How users can be reached, and whether they are here. With the API key.",
     INBOX: "A user's own inbox. With the user's token.",
+    QUEUES: ABOUT_QUEUES,
     LIVE: "Three ways to hear of changes at once; all speak the same frames and resume with the same cursor.",
     HEALTH: "For load balancers and monitoring.",
 }
@@ -42,6 +45,12 @@ _BATCH_IDEMPOTENCY = Parameter(
     "one, as if it had come alone. Kept for 7 days.",
     {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "orders-of-2027-01-15",
+)
+_DRY_RUN = Parameter(
+    "dry_run",
+    "query",
+    "Store nothing, and tell for each recipient and step what would happen, as things are now, and why.",
+    {"type": "boolean", "default": False},
 )
 _MEMBERS = (
     Parameter("after", "query", "The `next` of the page before."),
@@ -108,15 +117,16 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "Publish a notification",
         Access.PUBLISHER,
         {
+            200: Answer("With `dry_run=true`: what it would do. Nothing is stored.", RehearsalOut),
             201: Answer(
                 "It is stored, with its inbox items and its deliveries. `Location` tells where.", wire.PublishOut
-            )
+            ),
         },
         "Answers once it is committed. Up to 1,000 recipients in 1 MiB, or one shared audience, however many they are: "
         '`{"topic": "…"}` for whoever is a member of it at that moment, `{"broadcast": true}` for every user there is. '
         "Each step of `fallback` is sent `after` the publish, unless the user's item has got as far as `unless` by "
         "then.",
-        (_IDEMPOTENCY,),
+        (_IDEMPOTENCY, _DRY_RUN),
         wire.PublishIn,
         {
             "recipients": ["ada"],
@@ -420,6 +430,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         example={"read": True},
         refusals=(NotFound,),
     ),
+    *QUEUE_OPERATIONS,
     Operation(
         "GET",
         "/v1/ws",

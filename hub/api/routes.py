@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute, Mount
 from starlette.types import Scope
 
+from hub.api.deliveries import Deliveries
 from hub.api.demo import Demo, DemoGuard
 from hub.api.events import Events
 from hub.api.health import Health
@@ -15,6 +16,7 @@ from hub.api.inbox import Inbox
 from hub.api.metrics import Metrics
 from hub.api.notifications import Notifications
 from hub.api.openapi import Docs
+from hub.api.queues import Queues
 from hub.api.static import Assets, static_directory
 from hub.api.tickets import Tickets
 from hub.api.tokens import Tokens
@@ -24,7 +26,7 @@ from hub.core.mailbox import DevMailbox
 from hub.http.auth import Guard
 from hub.keyring import Keyring
 from hub.ports import Authenticator
-from hub.service import Hub
+from hub.service import Hub, Operations
 from hub.settings import Settings
 
 
@@ -33,6 +35,7 @@ def api_routes(
     authenticator: Authenticator,
     settings: Settings,
     *,
+    operations: Operations,
     draining: Callable[[], bool],
     metrics: CollectorRegistry,
     mailbox: DevMailbox | None = None,
@@ -51,10 +54,12 @@ def api_routes(
     directory = static_directory()
     routes: list[BaseRoute] = []
     for resource in (
-        Notifications(hub, guard),
+        Notifications(hub, guard, operations),
         Events(hub, guard),
         Topics(hub, guard),
         Users(hub, guard),
+        Queues(operations, guard),
+        Deliveries(operations, guard),
         Inbox(hub, guard),
         Tickets(hub, guard),
         Tokens(hub, guard),

@@ -15,7 +15,7 @@ from hub.core.text import MAX_BODY, MAX_CATEGORY, MAX_ID, MAX_TITLE, MAX_URL
 
 Json = dict[str, Any]
 
-_TIME = re.compile(r"(?:_at|_until|\Auntil)\Z")
+_TIME = re.compile(r"(?:_at|_until|_after|_before|\Auntil)\Z")
 _CHANNELS = [channel.value for channel in Channel]
 
 _PUBLISH: Final[Json] = {
@@ -82,6 +82,17 @@ _NOTES: Final[Mapping[str, Mapping[str, Json]]] = {
         "ids": {"maxItems": MAX_IDS},
         "all": {"description": "Everything, up to the cursor `through` if given."},
         "until": {"description": "For snooze, and required there."},
+    },
+    "DeliveryPatchIn": {
+        "due_at": {"description": "When it is to be sent; at most a year ahead."},
+        "address": {"description": "An e-mail address or phone number, instead of the one it was published for."},
+    },
+    "ReplayIn": {
+        "channel": {"description": f"One of {', '.join(_CHANNELS)}."},
+        "reason": {"description": "A part of the reason, whatever its case.", "maxLength": 200},
+        "limit": {"description": "How many dead deliveries to look at.", "minimum": 1, "maximum": 10_000},
+        "after": {"description": "The `next` of the call before."},
+        "dry_run": {"description": "Only count."},
     },
     "ContactIn": {
         "phone": {"description": "E.164, such as +15551234567."},

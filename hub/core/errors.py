@@ -4,7 +4,7 @@
     * `RequestError`: the caller can do something about it; becomes an RFC 9457 problem or an `error` frame.
         * `MalformedBody` (400), `InvalidRequest` (422), `BodyTooLarge` (413), `UnsupportedMediaType` (415)
         * `Unauthenticated` (401), `Forbidden` (403), `NotFound` (404), `MethodNotAllowed` (405)
-        * `IdempotencyConflict` (409), `NotBuilt` (501), `Unavailable` (503)
+        * `IdempotencyConflict` (409), `StateConflict` (409), `NotBuilt` (501), `Unavailable` (503)
     * `ProtocolViolation`: a live client broke the protocol; carries the close code.
     * `ConfigurationError`: the process cannot start as it is set up; the message says what to do.
     * `DataError`: the database refused a value (the caller's fault, not an outage).
@@ -113,6 +113,14 @@ class IdempotencyConflict(RequestError):
     slug = "idempotency-conflict"
     status = 409
     title = "The idempotency key belongs to another request"
+
+
+class StateConflict(RequestError):
+    """What it asks for cannot be done to the thing as it is now."""
+
+    slug = "state-conflict"
+    status = 409
+    title = "Its state does not allow that"
 
 
 class NotBuilt(RequestError):

@@ -217,14 +217,20 @@ def _plan(request: wire.PublishIn) -> tuple[Step, ...]:
 
 def _step(step: wire.StepIn, pointer: str) -> Step:
     return Step(
-        channel=_channel(step.channel, pointer + ".channel"),
+        channel=channel_of(step.channel, pointer + ".channel"),
         after=_duration(step.after, pointer + ".after"),
         unless=_NO_RUNG[step.unless],
         when=When(step.when),
     )
 
 
-def _channel(name: str, pointer: str) -> Channel:
+def channel_of(name: str, pointer: str) -> Channel:
+    """Read a channel's name.
+
+    Raises:
+        InvalidRequest: there is no such channel; says which there are.
+
+    """
     try:
         return Channel(name)
     except ValueError:
@@ -235,7 +241,7 @@ def _channel(name: str, pointer: str) -> Channel:
 def _allowed_channels(names: Sequence[str] | None) -> frozenset[Channel] | None:
     if names is None:
         return None
-    return frozenset(_channel(name, f"$.channels[{index}]") for index, name in enumerate(names) if name != "in_app")
+    return frozenset(channel_of(name, f"$.channels[{index}]") for index, name in enumerate(names) if name != "in_app")
 
 
 def _duration(after: float | str, pointer: str) -> int:

@@ -8,6 +8,7 @@ from hub.service.access import DISCONNECT_EVENT, Access
 from hub.service.hub import Hub
 from hub.service.inbox import Acknowledged, Inbox
 from hub.service.notifications import Notifications, PublishOutcome
+from hub.service.operations import Operations
 from hub.service.privacy import Privacy
 from hub.service.topics import Topics
 from hub.service.upkeep import Upkeep
@@ -20,6 +21,7 @@ __all__ = [
     "Hub",
     "Inbox",
     "Notifications",
+    "Operations",
     "Privacy",
     "PublishOutcome",
     "Topics",

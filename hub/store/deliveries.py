@@ -26,6 +26,7 @@ from hub.store.delivery_sql import (
     same_row,
 )
 from hub.store.engine import Database
+from hub.store.queue_pauses import paused_channels, waiting
 from hub.store.tables import deliveries
 
 
@@ -91,10 +92,15 @@ class SqlDeliveryQueue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._paused: frozenset[Channel] = frozenset()
+        """The channels that somebody had paused at the last look: how they are claimed from, not whether."""
 
     async def claim(self, lane: Lane, now: int, lease: int, limit: int) -> Sequence[Claim]:
         """Claim due deliveries of a lane; see the port."""
-        return await self._database.write(partial(delivery_claims.claim, lane=lane, now=now, lease=lease, limit=limit))
+        by_tenant = lane.channel in self._paused
+        return await self._database.write(
+            partial(delivery_claims.claim, lane=lane, now=now, lease=lease, limit=limit, by_tenant=by_tenant)
+        )
 
     async def rung(self, delivery: UUID, tenant: str, fence: int) -> Rung | None:
         """Read the item's rung right before sending; None if the claim is no longer ours or the item is gone."""
@@ -130,13 +136,22 @@ class SqlDeliveryQueue:
         failed = await write(partial(delivery_rescue.fail_exhausted, now=now, max_claims=max_claims, limit=limit))
         returned = await write(partial(delivery_rescue.return_spent, now=now, max_claims=max_claims, limit=limit))
         await write(partial(delivery_rescue.tidy, now=now, limit=limit))
+        if self._paused:
+            await write(partial(delivery_rescue.tidy_by_tenant, now=now, limit=limit, channels=self._paused))
         return failed + returned
 
     async def next_due(self) -> Mapping[Lane, int]:
-        """Return when the earliest queued delivery of each lane is due."""
+        """Return when the earliest queued delivery of each lane is due, those of paused queues left out."""
 
-        async def read(connection: AsyncConnection) -> dict[Lane, int]:
+        async def read(connection: AsyncConnection) -> tuple[frozenset[Channel], dict[Lane, int]]:
             rows = await connection.execute(next_due)
-            return {Lane(Channel(row.channel), Priority(row.priority), bool(row.shared)): row.due_at for row in rows}
+            due = {Lane(Channel(row.channel), Priority(row.priority), bool(row.shared)): row.due_at for row in rows}
+            paused = await paused_channels(connection)
+            for lane in [lane for lane in due if lane.channel in paused]:
+                del due[lane]
+                if others := await waiting(connection, lane):
+                    due[lane] = others[0].due_at
+            return paused, due
 
-        return await self._database.read(read)
+        self._paused, due = await self._database.read(read)
+        return due

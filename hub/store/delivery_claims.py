@@ -7,27 +7,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, not_, select, tuple_, update
+from sqlalchemy import bindparam, not_, select, true, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from hub.core.model import Contact, Content, Delivery, DeliveryState, Device
 from hub.ports import Claim, Lane
-from hub.store.delivery_sql import DIRECT, SHARED, Standing, expired, in_state, of_kind, queue, same_row
-from hub.store.rows import contact_of, content_of, delivery_of, device_of
+from hub.store.delivery_sql import DIRECT, SHARED, Standing, expired, in_lane, queue, same_row
+from hub.store.queue_pauses import lane_values, not_paused, waiting
+from hub.store.rows import Row, Values, contact_of, content_of, delivery_of, device_of
 from hub.store.tables import attempts, deliveries, devices, notifications, users
 
 
-def _claim(standing: Standing, *, shared: bool) -> ReturningUpdate[Any]:
+def _claim(standing: Standing, *, shared: bool, of_tenant: bool = False) -> ReturningUpdate[Any]:
     """Make the claim of one kind of deliveries: one statement that finds, tests and takes."""
     due = (
         select(queue.c.tenant, queue.c.id)
         .select_from(standing.source())
         .where(
-            queue.c.channel == bindparam("in_channel"),
-            queue.c.priority == bindparam("in_priority"),
-            of_kind(queue, shared=shared),
-            in_state(queue, DeliveryState.QUEUED),
+            in_lane(queue, shared=shared),
+            queue.c.tenant == bindparam("of_tenant") if of_tenant else true(),
+            not_paused(queue),
             queue.c.due_at <= bindparam("now"),
             # In here and not around it: rows that may not be sent must not use up the limit, or a lane whose head
             # is full of them would starve.
@@ -57,6 +57,8 @@ def _claim(standing: Standing, *, shared: bool) -> ReturningUpdate[Any]:
 
 claim_direct = _claim(DIRECT, shared=False)
 claim_shared = _claim(SHARED, shared=True)
+claim_direct_of_tenant = _claim(DIRECT, shared=False, of_tenant=True)
+claim_shared_of_tenant = _claim(SHARED, shared=True, of_tenant=True)
 
 _contents = select(notifications).where(
     tuple_(notifications.c.tenant, notifications.c.id).in_(bindparam("keys", expanding=True))
@@ -67,34 +69,48 @@ _devices = (
     .where(tuple_(devices.c.tenant, devices.c.user_id).in_(bindparam("keys", expanding=True)))
     .order_by(devices.c.created_at, devices.c.id)
 )
-_finished = select(attempts.c.tenant, attempts.c.delivery_id, attempts.c.endpoint, attempts.c.outcome).where(
+_finished = select(
+    attempts.c.tenant, attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint, attempts.c.outcome
+).where(
     tuple_(attempts.c.tenant, attempts.c.delivery_id).in_(bindparam("keys", expanding=True)),
     attempts.c.outcome.in_(("ok", "permanent")),
 )
 
 
-async def claim(connection: AsyncConnection, lane: Lane, now: int, lease: int, limit: int) -> list[Claim]:
-    """Claim up to `limit` due deliveries of a lane, the earliest due first, and load what goes with them."""
-    rows = await connection.execute(
-        claim_shared if lane.shared else claim_direct,
-        {
-            "in_channel": lane.channel.value,
-            "in_priority": int(lane.priority),
-            "now": now,
-            "limit": limit,
-            "leased_until": now + lease,
-        },
-    )
+async def claim(
+    connection: AsyncConnection, lane: Lane, now: int, lease: int, limit: int, *, by_tenant: bool = False
+) -> list[Claim]:
+    """Claim up to `limit` due deliveries of a lane, the earliest due first, and load what goes with them.
+
+    `by_tenant`: from one tenant after the other, those that have paused left out; the one that has waited longest
+    comes first. Nothing that is paused is claimed either way: this only keeps the walk short.
+    """
+    values = {**lane_values(lane), "now": now, "limit": limit, "leased_until": now + lease}
+    if by_tenant:
+        rows = await _claim_by_tenant(connection, lane, values)
+    else:
+        rows = (await connection.execute(claim_shared if lane.shared else claim_direct, values)).all()
     claimed = sorted((delivery_of(row) for row in rows), key=lambda delivery: (delivery.due_at, delivery.id))
     return await _load(connection, claimed) if claimed else []
+
+
+async def _claim_by_tenant(connection: AsyncConnection, lane: Lane, values: Values) -> list[Row]:
+    statement = claim_shared_of_tenant if lane.shared else claim_direct_of_tenant
+    rows: list[Row] = []
+    for tenant, due_at in await waiting(connection, lane):
+        room = values["limit"] - len(rows)
+        if room == 0 or due_at > values["now"]:
+            break
+        rows += await connection.execute(statement, {**values, "of_tenant": tenant, "limit": room})
+    return rows
 
 
 async def _load(connection: AsyncConnection, claimed: Sequence[Delivery]) -> list[Claim]:
     """Read contents, contacts, devices and finished endpoints of the whole batch: a query each."""
     contents = await _load_contents(connection, claimed)
     people = sorted({(delivery.tenant, delivery.user) for delivery in claimed if delivery.user is not None})
-    contacts = await _load_contacts(connection, people)
-    owned = await _load_devices(connection, people)
+    contacts = await load_contacts(connection, people)
+    owned = await load_devices(connection, people)
     finished = await _load_finished(connection, claimed)
     claims = []
     for delivery in claimed:
@@ -121,18 +137,20 @@ async def _load_contents(
     return {(content.tenant, content.id): content for content in map(content_of, rows)}
 
 
-async def _load_contacts(
+async def load_contacts(
     connection: AsyncConnection, people: Sequence[tuple[str, str]]
 ) -> Mapping[tuple[str, str], Contact]:
+    """Read the contacts of these `(tenant, user)`; a query for all."""
     if not people:
         return {}
     rows = await connection.execute(_contacts, {"keys": people})
     return {(row.tenant, row.user_id): contact_of(row) for row in rows}
 
 
-async def _load_devices(
+async def load_devices(
     connection: AsyncConnection, people: Sequence[tuple[str, str]]
 ) -> Mapping[tuple[str, str], Sequence[Device]]:
+    """Read the devices of these `(tenant, user)`, oldest first; a query for all."""
     if not people:
         return {}
     owned: defaultdict[tuple[str, str], list[Device]] = defaultdict(list)
@@ -144,13 +162,18 @@ async def _load_devices(
 async def _load_finished(
     connection: AsyncConnection, claimed: Sequence[Delivery]
 ) -> Mapping[str, Mapping[tuple[str, UUID], set[str]]]:
-    """Read by outcome the endpoints that earlier claims were done with; a first claim has none."""
-    keys = [(delivery.tenant, delivery.id) for delivery in claimed if delivery.fence > 1]
+    """Read by outcome the endpoints that earlier claims were done with; a first claim has none.
+
+    A retry by an operator gives endpoints that were refused before it another chance; those reached stay reached.
+    """
+    forgiven = {(delivery.tenant, delivery.id): delivery.forgiven for delivery in claimed if delivery.fence > 1}
     finished: dict[str, defaultdict[tuple[str, UUID], set[str]]] = {
         "ok": defaultdict(set),
         "permanent": defaultdict(set),
     }
-    if keys:
-        for row in await connection.execute(_finished, {"keys": keys}):
-            finished[row.outcome][row.tenant, row.delivery_id].add(row.endpoint)
+    if forgiven:
+        for row in await connection.execute(_finished, {"keys": list(forgiven)}):
+            key = (row.tenant, row.delivery_id)
+            if row.outcome == "ok" or row.number > forgiven[key]:
+                finished[row.outcome][key].add(row.endpoint)
     return finished

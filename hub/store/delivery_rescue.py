@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
@@ -19,13 +20,31 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import DeliveryState, FailureKind, Rung
+from hub.core.ids import uuid7
+from hub.core.model import Channel, DeliveryState, FailureKind, Rung
+from hub.core.model.queues import EventKind
 from hub.ports import Lane, Settlement
 from hub.store.delivery_settle import settle
-from hub.store.delivery_sql import DIRECT, LANES, SHARED, Standing, expired, in_state, queue, queued_in, same_row
+from hub.store.delivery_sql import (
+    DIRECT,
+    LANES,
+    SHARED,
+    Standing,
+    expired,
+    in_lane,
+    in_state,
+    queue,
+    queued_in,
+    same_row,
+)
+from hub.store.queue_pauses import lane_values, waiting
+from hub.store.sql import insert_many
 from hub.store.tables import deliveries
+from hub.store.tables_queue import delivery_events
 
 _now: BindParameter[int] = bindparam("now")
+
+VANISHED = "The worker that held it did not come back in time; it may have been sent."
 
 
 def _spent(table: Any) -> list[Any]:
@@ -44,7 +63,7 @@ return_due = (
     update(deliveries)
     .where(same_row(deliveries, _returnable))
     .values(state=DeliveryState.QUEUED.value, lease_until=null())
-    .returning(deliveries.c.id)
+    .returning(deliveries.c.tenant, deliveries.c.id)
 )
 
 _exhausted = (
@@ -71,9 +90,28 @@ def _word(text: str) -> Any:
     return literal_column(f"'{text}'", Text)
 
 
-def _tidying(standing: Standing, *, shared: bool) -> Update:
-    """Make the tidying of one kind of deliveries."""
-    heads = union_all(*(_head_of(lane) for lane in LANES if lane.shared is shared)).cte("heads")
+def _heads(*, shared: bool) -> Any:
+    """Select the first due rows of every lane of a kind."""
+    return union_all(*(_head_of(lane) for lane in LANES if lane.shared is shared)).cte("heads")
+
+
+def _heads_of_tenant(*, shared: bool) -> Any:
+    """Select the first due rows that one tenant has in one lane."""
+    return (
+        select(deliveries.c.tenant, deliveries.c.id)
+        .where(
+            in_lane(deliveries, shared=shared),
+            deliveries.c.tenant == bindparam("of_tenant"),
+            deliveries.c.due_at <= _now,
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .limit(bindparam("limit"))
+        .cte("heads")
+    )
+
+
+def _tidying(standing: Standing, heads: Any) -> Update:
+    """Make the tidying of some due rows."""
     due = expired(_now)
     doomed = (
         select(
@@ -111,8 +149,10 @@ def _tidying(standing: Standing, *, shared: bool) -> Update:
     )
 
 
-tidy_direct = _tidying(DIRECT, shared=False)
-tidy_shared = _tidying(SHARED, shared=True)
+tidy_direct = _tidying(DIRECT, _heads(shared=False))
+tidy_shared = _tidying(SHARED, _heads(shared=True))
+tidy_direct_of_tenant = _tidying(DIRECT, _heads_of_tenant(shared=False))
+tidy_shared_of_tenant = _tidying(SHARED, _heads_of_tenant(shared=True))
 
 
 async def return_spent(connection: AsyncConnection, now: int, max_claims: int, limit: int) -> int:
@@ -122,7 +162,21 @@ async def return_spent(connection: AsyncConnection, now: int, max_claims: int, l
     written, then or after the next claim.
     """
     rows = await connection.execute(return_due, {"now": now, "max_claims": max_claims, "limit": limit})
-    return len(rows.all())
+    events = [
+        {
+            "tenant": row.tenant,
+            "delivery_id": row.id,
+            "id": uuid7(now),
+            "at": now,
+            "kind": EventKind.RESCUED.value,
+            "before": DeliveryState.SENDING.value,
+            "after": DeliveryState.QUEUED.value,
+            "reason": VANISHED,
+        }
+        for row in rows
+    ]
+    await insert_many(connection, delivery_events, events)
+    return len(events)
 
 
 async def fail_exhausted(connection: AsyncConnection, now: int, max_claims: int, limit: int) -> int:
@@ -150,3 +204,14 @@ async def tidy(connection: AsyncConnection, now: int, limit: int) -> None:
     """
     for tidying in (tidy_direct, tidy_shared):
         await connection.execute(tidying, {"now": now, "limit": limit})
+
+
+async def tidy_by_tenant(connection: AsyncConnection, now: int, limit: int, channels: Collection[Channel]) -> None:
+    """Do the same for those who share these channels with a tenant that has paused: its rows may fill the heads."""
+    for lane in LANES:
+        if lane.channel in channels:
+            tidying = tidy_shared_of_tenant if lane.shared else tidy_direct_of_tenant
+            for tenant, due_at in await waiting(connection, lane):
+                if due_at <= now:
+                    values = {**lane_values(lane), "of_tenant": tenant, "now": now, "limit": limit}
+                    await connection.execute(tidying, values)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     and_,
+    bindparam,
     case,
     func,
     literal_column,
@@ -53,6 +54,16 @@ def queued_in(table: FromClause, lane: Lane) -> ColumnElement[bool]:
         table.c.channel == literal_column(f"'{lane.channel.value}'"),
         table.c.priority == number(lane.priority),
         of_kind(table, shared=lane.shared),
+        in_state(table, DeliveryState.QUEUED),
+    )
+
+
+def in_lane(table: FromClause, *, shared: bool) -> ColumnElement[bool]:
+    """Pick what waits in a lane whose channel and priority are parameters (`in_channel`, `in_priority`)."""
+    return and_(
+        table.c.channel == bindparam("in_channel"),
+        table.c.priority == bindparam("in_priority"),
+        of_kind(table, shared=shared),
         in_state(table, DeliveryState.QUEUED),
     )
 

@@ -31,6 +31,7 @@ from hub.store.tables import (
     timers,
     users,
 )
+from hub.store.tables_queue import delivery_events
 
 ERASED_AT_ONCE = 200
 """Notifications that one transaction erases."""
@@ -77,8 +78,9 @@ async def _delete_notifications(connection: AsyncConnection, key: InboxKey, foun
     sent = locked.scalars().all()
     await _delete_items(connection, key, found)
     if sent:
-        made = sa.and_(attempts.c.tenant == key.tenant, among(connection, attempts.c.delivery_id, sent))
-        await connection.execute(sa.delete(attempts).where(made))
+        for table in (attempts, delivery_events):
+            of_deliveries = sa.and_(table.c.tenant == key.tenant, among(connection, table.c.delivery_id, sent))
+            await connection.execute(sa.delete(table).where(of_deliveries))
         here = sa.and_(deliveries.c.tenant == key.tenant, among(connection, deliveries.c.id, sent))
         await connection.execute(sa.delete(deliveries).where(here))
     await _delete_timers(connection, key.tenant, found, timers.c.user_id == key.user)

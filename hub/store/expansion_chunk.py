@@ -21,6 +21,7 @@ from hub.core.plan import channels_of
 from hub.ports import Expanded, ExpansionKey
 from hub.store.delivery_sql import number, shared_rung
 from hub.store.delivery_turns import SharedRecipient, make_shared, shared_delivery
+from hub.store.queue_pauses import not_paused
 from hub.store.rows import Row, Values, content_of
 from hub.store.tables import (
     deliveries,
@@ -47,7 +48,7 @@ _here = sa.and_(
 )
 _take = (
     sa.select(expansions)
-    .where(_here, waiting, expansions.c.due_at <= sa.bindparam("now"))
+    .where(_here, waiting, not_paused(expansions), expansions.c.due_at <= sa.bindparam("now"))
     .with_for_update(skip_locked=True)
 )
 

@@ -17,6 +17,7 @@ from hub.store import expansion_chunk
 from hub.store.delivery_sql import LANES, in_state, number, of_kind, queued_in
 from hub.store.engine import Database
 from hub.store.expansion_chunk import waiting
+from hub.store.queue_pauses import not_paused
 from hub.store.rows import Values
 from hub.store.sql import among
 from hub.store.tables import deliveries, expansions
@@ -112,7 +113,7 @@ def _first_due(lane: Lane) -> Any:
             expansions.c.priority,
             expansions.c.due_at,
         )
-        .where(_in_lane(lane), expansions.c.due_at <= sa.bindparam("now"))
+        .where(_in_lane(lane), not_paused(expansions), expansions.c.due_at <= sa.bindparam("now"))
         .order_by(expansions.c.due_at)
         .limit(sa.bindparam("limit"))
         .subquery()
@@ -121,7 +122,8 @@ def _first_due(lane: Lane) -> Any:
 
 
 def _earliest(lane: Lane) -> Any:
-    first = sa.select(expansions.c.due_at).where(_in_lane(lane)).order_by(expansions.c.due_at).limit(number(1))
+    first = sa.select(expansions.c.due_at).where(_in_lane(lane), not_paused(expansions))
+    first = first.order_by(expansions.c.due_at).limit(number(1))
     return sa.select(first.subquery().c.due_at)
 
 
@@ -129,7 +131,7 @@ def _at_hand(lane: Lane) -> Any:
     """Count the due deliveries of a lane, as far as `depth`."""
     some = (
         sa.select(number(1))
-        .where(queued_in(deliveries, lane), deliveries.c.due_at <= sa.bindparam("now"))
+        .where(queued_in(deliveries, lane), not_paused(deliveries), deliveries.c.due_at <= sa.bindparam("now"))
         .limit(sa.bindparam("depth"))
     )
     return sa.select(sa.func.count()).select_from(some.subquery())

@@ -161,6 +161,8 @@ def delivery_of(row: Row) -> Delivery:
         provider=row.provider,
         provider_message_id=row.provider_message_id,
         finished_at=row.finished_at,
+        forgiven=row.forgiven,
+        created_at=row.created_at,
     )
 
 

@@ -276,6 +276,7 @@ deliveries = Table(
     Column("fence", BigInteger, nullable=False, server_default=text("0"), comment="raised by every claim"),
     Column("claims", Integer, nullable=False, server_default=text("0"), comment="since it was last settled"),
     Column("attempts", Integer, nullable=False, server_default=text("0"), comment="provider calls"),
+    Column("forgiven", Integer, nullable=False, server_default=text("0"), comment="attempts before the last retry"),
     Column("provider", Text),
     Column("provider_message_id", Text),
     Column("reason", Text, comment="why it ended, in words"),
@@ -319,6 +320,36 @@ deliveries = Table(
         "id",
         postgresql_where=text("state = 'queued' AND position IS NOT NULL"),
         sqlite_where=text("state = 'queued' AND position IS NOT NULL"),
+    ),
+    # By tenant: for depths, and for claims past tenants that have paused.
+    Index(
+        "deliveries_tenant_queue_ix",
+        "channel",
+        "priority",
+        "tenant",
+        "due_at",
+        "id",
+        postgresql_where=text("state = 'queued' AND position IS NULL"),
+        sqlite_where=text("state = 'queued' AND position IS NULL"),
+    ),
+    Index(
+        "deliveries_tenant_shared_queue_ix",
+        "channel",
+        "priority",
+        "tenant",
+        "due_at",
+        "id",
+        postgresql_where=text("state = 'queued' AND position IS NOT NULL"),
+        sqlite_where=text("state = 'queued' AND position IS NOT NULL"),
+    ),
+    Index(
+        "deliveries_dead_ix",
+        "channel",
+        "tenant",
+        "finished_at",
+        "id",
+        postgresql_where=text("state = 'failed'"),
+        sqlite_where=text("state = 'failed'"),
     ),
     Index(
         "deliveries_shared_open_ix",
@@ -383,6 +414,14 @@ expansions = Table(
         "expansions_queue_ix",
         "channel",
         "priority",
+        "due_at",
+        postgresql_where=text("state = 'waiting'"),
+        sqlite_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "expansions_tenant_ix",
+        "tenant",
+        "channel",
         "due_at",
         postgresql_where=text("state = 'waiting'"),
         sqlite_where=text("state = 'waiting'"),
@@ -481,5 +520,7 @@ revocations = Table(
     Index("revocations_made_ix", "made_at"),
 )
 
-# The last line: who works on all tables (migrations, erasure) imports this module, and finds that one's among them.
+# Tables of a part of the store have a module of their own; they belong to the same schema. The last lines: who works
+# on all tables (migrations, erasure) imports this module, and finds those among them.
 from hub.store import tables_alerts as _tables_alerts  # noqa: E402, F401
+from hub.store import tables_queue as _tables_queue  # noqa: E402, F401

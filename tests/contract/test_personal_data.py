@@ -65,10 +65,12 @@ NOT_HANDED_OVER = {
     "deliveries.claims": "the queue's",
     "deliveries.created_at": "the notification's",
     "deliveries.fence": "the queue's",
+    "deliveries.forgiven": "the queue's",
     "deliveries.lease_until": "the queue's",
     "deliveries.notification_id": "they stand inside their notification",
     "deliveries.priority": "the notification's",
     "deliveries.position": "of the shared log",
+    "delivery_events": "what operators and workers did about a delivery",
     "devices.token": "a secret: its end is told",
     "inbox_heads.epoch": "of cursors",
     "inbox_heads.floor": "of cursors",
@@ -137,7 +139,7 @@ TIMES = ("_at", "_until", "_before")
 
 def tables_of_users() -> list[sa.Table]:
     """Return the tables with a column for a user, and those that stand behind them."""
-    behind = {"notifications", "attempts"}
+    behind = {"notifications", "attempts", "delivery_events"}
     return [table for table in metadata.sorted_tables if "user_id" in table.c or table.name in behind]
 
 

@@ -13,17 +13,18 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import jwt
 import pytest
+import sqlalchemy as sa
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from hub.core.ids import connection_id, random_token
 from hub.core.model import MarkAction
 from hub.core.views import rfc3339
-from hub.store.tables import metadata
+from hub.store.tables import deliveries, metadata
 from tests.support.listener import PATIENCE
 from tests.support.tenants import HOUR, LISTENERS, Json, Listener, World, open_world
 
@@ -48,6 +49,8 @@ class Aim:
     page: str = field(default_factory=lambda: urlsafe_b64encode(f"1763700000000.{uuid4().hex}".encode()).decode())
     idempotency: str = field(default_factory=random_token)
     event: str = field(default_factory=random_token)
+    delivery: str = field(default_factory=lambda: str(uuid4()))
+    dead: str = field(default_factory=lambda: str(uuid4()))
     topic: str = field(default_factory=lambda: f"topic-{random_token()}")
     until: str = ""
 
@@ -75,6 +78,16 @@ def _public(url: str, status: int = 200, json: object = None) -> Call:
 
 def _members(aim: Aim) -> Call:
     return Call(f"/v1/topics/{aim.topic}/members", {"users": [aim.user]}, publisher=200)
+
+
+def _act(method: str, act: str) -> dict[tuple[str, str], Callable[[Aim], list[Call]]]:
+    """Act on a delivery that waits, and on one that is dead."""
+
+    def calls(aim: Aim) -> list[Call]:
+        body = {"due_at": aim.until} if method == "PATCH" else None
+        return [Call(f"/v1/deliveries/{each}{act}", body, publisher=404) for each in (aim.delivery, aim.dead)]
+
+    return {(method, f"/v1/deliveries/{{id}}{act}"): calls}
 
 
 def _mark(action: MarkAction) -> Callable[[Aim], list[Call]]:
@@ -161,6 +174,29 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
         Call(f"/v1/poll?cursor={aim.cursor}&connection={aim.connection}&timeout=0&state=away", user=200)
     ],
     ("GET", "/v1/users/{user}/export"): lambda aim: [Call(f"/v1/users/{aim.user}/export", publisher=200)],
+    ("GET", "/v1/queues"): lambda _: [Call("/v1/queues", publisher=200)],
+    ("GET", "/v1/queues/{channel}"): lambda _: [Call("/v1/queues/email", publisher=200)],
+    ("PUT", "/v1/queues/{channel}/pause"): lambda _: [Call("/v1/queues/email/pause", publisher=200)],
+    ("PUT", "/v1/queues/{channel}/resume"): lambda _: [Call("/v1/queues/email/resume", publisher=200)],
+    ("PUT", "/v1/queues/{channel}/empty"): lambda _: [Call("/v1/queues/email/empty", publisher=200)],
+    ("GET", "/v1/deliveries"): lambda aim: [
+        Call("/v1/deliveries", publisher=200),
+        Call("/v1/deliveries?state=queued&channel=email", publisher=200),
+        Call("/v1/deliveries?state=failed", publisher=200),
+        Call(f"/v1/deliveries?user={aim.user}&reason={MARK}", publisher=200),
+        Call(f"/v1/deliveries?notification={aim.notification}", publisher=200),
+        Call(f"/v1/deliveries?user={aim.user}&notification={aim.notification}", publisher=200),
+    ],
+    **_act("GET", ""),
+    **_act("PATCH", ""),
+    **_act("POST", "/retry"),
+    **_act("POST", "/promote"),
+    **_act("POST", "/cancel"),
+    ("POST", "/v1/deliveries/replay"): lambda aim: [
+        Call("/v1/deliveries/replay", {"user": aim.user}, publisher=200),
+        Call("/v1/deliveries/replay", {"notification": aim.notification}, publisher=200),
+        Call("/v1/deliveries/replay", publisher=200),
+    ],
     ("DELETE", "/v1/users/{user}"): lambda aim: [Call(f"/v1/users/{aim.user}", publisher=204)],
     ("GET", "/metrics"): lambda _: [Call("/metrics")],  # of all tenants together
     ("POST", "/v1/users/{user}/disconnect"): lambda aim: [
@@ -220,6 +256,12 @@ async def _settle_in(world: World) -> Aim:
         for shared in ({"topic": topic}, {"broadcast": True}):
             await client.post("/v1/notifications", json=_content("ada") | {"recipients": shared}, headers=publisher)
         page = (await client.get("/v1/inbox?limit=1", headers=ada)).json()
+        queued = (await client.get("/v1/deliveries?state=queued", headers=publisher)).json()["data"]
+    dead = queued[-1]["id"]
+    async with world.node.parts.database.writer() as connection:
+        failing = {"state": "failed", "reason": MARK, "finished_at": 0}
+        of_victim = (deliveries.c.tenant == VICTIM, deliveries.c.id == UUID(dead))
+        await connection.execute(sa.update(deliveries).where(*of_victim).values(failing))
     world.mailbox.add(channel="email", to=f"{MARK}@acme.test", subject=MARK, text=MARK, html=MARK, sent_at=0)
     return Aim(
         user="ada",
@@ -229,6 +271,8 @@ async def _settle_in(world: World) -> Aim:
         cursor=page["cursor"],
         page=page["next"],
         idempotency=first,
+        delivery=queued[0]["id"],
+        dead=dead,
         topic=topic,
         until=until,
     )
@@ -252,6 +296,7 @@ def test_every_table_belongs_to_tenants() -> None:
         "tickets",  # by the hash of a secret; the tenant is what the row is about
         "timers",  # the worker's, never asked for by id
         "wakeups",  # the same
+        "workers",  # processes, which work for all tenants
     }
 
 

@@ -1,9 +1,11 @@
 """Random histories of the fallback queue: whatever happens in whatever order, its promises hold.
 
 Publish to users and to audiences, join, leave, recall, acknowledge, advance the clock, expand, claim, send (ok,
-transient, permanent), crash before and after the send, settle twice, rescue. Checked throughout: a claim never holds a
-step that a committed acknowledgement has cancelled, nothing is sent once its rung is reached or it is recalled,
-attempts and claims stay within their limits. Checked at the end: of an audience, everybody who needed a step and can
+transient, permanent), crash before and after the send, settle twice, rescue; and operators: pause, resume, empty,
+retry, promote, cancel, reschedule, replay. Checked throughout: a claim never holds a step that a committed
+acknowledgement has cancelled, nor one of a paused queue; nothing is sent once its rung is reached or it is recalled;
+attempts and claims stay within their limits; every change of state, as the database itself saw it, is one that the
+table of transitions has. Checked at the end: of an audience, everybody who needed a step and can
 be reached by it has a delivery of it, and nobody else has; every
 delivery ends, with a reason where it was not sent, and is sent once unless a worker died between sending and settling.
 """
@@ -42,6 +44,7 @@ from fallback.routes import Routes
 from hub.bus.memory import MemoryBus, MemoryPresence
 from hub.core import wire
 from hub.core.breaker import BreakerPolicy
+from hub.core.errors import StateConflict
 from hub.core.model import (
     BROADCAST,
     Channel,
@@ -54,8 +57,11 @@ from hub.core.model import (
     Selection,
     Step,
 )
+from hub.core.model.queues import Change, DeliveryFilter, EventKind, QueueKey
+from hub.core.operating import EMPTIED
 from hub.core.plan import Endpoint
 from hub.core.retry import POLICIES
+from hub.core.transitions import TRANSITIONS, Actor, may
 from hub.ports import Claim, Lane, Settlement
 from hub.revoked import RevokedTokens
 from hub.service import Hub
@@ -66,12 +72,14 @@ from hub.store.engine import Database, open_database
 from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
+from hub.store.queue_control import SqlQueueControl
 from hub.store.revocations import SqlRevocations
 from hub.store.shared import SqlSharedLog
 from hub.store.tables import deliveries, metadata
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
 from tests.support.shared_inboxes import to
+from tests.support.transitions import seen, watch
 
 TENANT = "default"
 USERS = ("ada", "grace", "linus")
@@ -162,6 +170,7 @@ class FallbackMachine(RuleBasedStateMachine):
         self.tracked: set[UUID] = set()
         self.fences: dict[UUID, int] = {}
         self.sent_before_crash: Counter[UUID] = Counter()
+        self.paused: set[Channel] = set()
         self.provider = ScriptedProvider()
         self.run(self.open())
 
@@ -175,7 +184,9 @@ class FallbackMachine(RuleBasedStateMachine):
                 if table.name != "meta":
                     await connection.execute(sa.delete(table))
         presence = MemoryPresence()
+        await watch(self.database)
         self.queue = SqlDeliveryQueue(self.database)
+        self.control = SqlQueueControl(self.database)
         self.expansions = SqlExpansions(self.database)
         self.log = SqlSharedLog(self.database)
         self.store = SqlInboxStore(self.database)
@@ -312,6 +323,7 @@ class FallbackMachine(RuleBasedStateMachine):
         for claim in claimed:
             delivery = claim.delivery
             assert delivery.due_at <= self.clock.now()
+            assert delivery.channel not in self.paused
             assert delivery.notification not in self.recalled
             assert delivery.unless is Rung.NONE or self.rung_of(claim) < delivery.unless
             self.fences[delivery.id] = delivery.fence
@@ -361,6 +373,52 @@ class FallbackMachine(RuleBasedStateMachine):
         self.clock.advance(LEASE + 1)
         self.run(self.queue.rescue(self.clock.now(), MAX_CLAIMS, 100))
 
+    @rule(channel=st.sampled_from(CHANNELS))
+    def pause_or_resume(self, channel: Channel) -> None:
+        key = QueueKey(TENANT, channel)
+        if channel in self.paused:
+            self.run(self.control.resume(key))
+        else:
+            self.run(self.control.pause(key, self.clock.now()))
+        self.paused ^= {channel}
+        assert {lane.channel for lane in self.run(self.queue.next_due())}.isdisjoint(self.paused)
+
+    @rule(channel=st.sampled_from(CHANNELS), limit=st.sampled_from([1, 100]))
+    def empty(self, channel: Channel, limit: int) -> None:
+        self.run(self.control.empty(QueueKey(TENANT, channel), self.clock.now(), limit))
+
+    @rule(
+        which=st.integers(0, 20),
+        kind=st.sampled_from([EventKind.RETRIED, EventKind.PROMOTED, EventKind.CANCELLED, EventKind.CHANGED]),
+        seconds=st.sampled_from([0, 60]),
+    )
+    def act(self, which: int, kind: EventKind, seconds: int) -> None:
+        """Do something to some delivery: it is done as the table of transitions allows, or refused."""
+        rows = sorted(self.rows(), key=lambda row: row.id)
+        if not rows:
+            return
+        row = rows[which % len(rows)]
+        before, now = DeliveryState(row.state), self.clock.now()
+        change = Change(due_at=now + seconds * 1000)
+        try:
+            done = self.run(self.control.act(TENANT, row.id, kind, now, change))
+        except StateConflict:
+            assert before is not DeliveryState.QUEUED or kind is EventKind.RETRIED
+        else:
+            assert before is not DeliveryState.SENDING
+            assert done.state is before or may(Actor.OPERATOR, before, done.state)
+
+    @rule(channel=st.none() | st.sampled_from(CHANNELS), limit=st.sampled_from([1, 100]))
+    def replay(self, channel: Channel | None, limit: int) -> None:
+        dead = {row.id for row in self.rows() if row.state == "failed" and channel in {None, Channel(row.channel)}}
+        wanted, after, replayed = DeliveryFilter(state=DeliveryState.FAILED, channel=channel), None, 0
+        while True:
+            chunk = self.run(self.control.replay(TENANT, wanted, after, limit, self.clock.now(), dry_run=False))
+            replayed, after = replayed + chunk.deliveries, chunk.next
+            if after is None:
+                break
+        assert replayed == len(dead)
+
     def rows(self) -> list[Any]:
         async def read() -> list[Any]:
             async with self.database.reader() as connection:
@@ -371,14 +429,21 @@ class FallbackMachine(RuleBasedStateMachine):
     @invariant()
     def limits_hold(self) -> None:
         for row in self.rows():
-            assert row.attempts <= POLICIES[Channel(row.channel)].max_attempts
+            assert row.attempts - row.forgiven <= POLICIES[Channel(row.channel)].max_attempts
             assert row.claims <= MAX_CLAIMS
             assert (row.state == "sending") == (row.lease_until is not None)
             assert (row.finished_at is not None) == (DeliveryState(row.state) in ENDS)
 
+    @invariant()
+    def transitions_are_legal(self) -> None:
+        assert self.run(seen(self.database)) <= set(TRANSITIONS)
+
     def teardown(self) -> None:
         try:
+            for channel in list(self.paused):
+                self.pause_or_resume(channel)
             self.run_to_the_end()
+            self.transitions_are_legal()
             for row in self.rows():
                 state = DeliveryState(row.state)
                 assert state in ENDS
@@ -399,6 +464,8 @@ class FallbackMachine(RuleBasedStateMachine):
             state = self.run(self.store.notification(TENANT, notification))
             for number, step in enumerate(audience.plan):
                 expansion = state.expansions[number]
+                if (expansion.state, expansion.reason) == (ExpansionState.CANCELLED, EMPTIED):
+                    continue
                 assert expansion.state is ExpansionState.DONE
                 assert expansion.members == len(audience.members)
                 assert expansion.members == expansion.deliveries + expansion.reached + expansion.unreachable

@@ -20,15 +20,17 @@ from hub.core.mailbox import DevMailbox
 from hub.core.model import InboxKey
 from hub.keyring import Keyring, KeyringEntry
 from hub.revoked import RevokedTokens, RevokingAuthenticator
-from hub.service import Hub
+from hub.service import Hub, Operations
 from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
+from hub.store.queue_control import SqlQueueControl
 from hub.store.revocations import SqlRevocations
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
+from hub.store.worker_reports import SqlWorkerReports
 from tests.support.clock import ManualClock
 
 API_KEY = "the-default-tenants-api-key"
@@ -52,6 +54,7 @@ class Api:
     keyring: Keyring
     mailbox: DevMailbox
     database: Database
+    presence: MemoryPresence
     draining: list[bool] = field(default_factory=lambda: [False])
 
     def client(
@@ -71,7 +74,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
     """Put the interface together."""
     database = await open_database(database_url)
     clock = ManualClock()
-    bus = MemoryBus()
+    bus, presence = MemoryBus(), MemoryPresence(born=0)
     revoked = RevokedTokens(SqlRevocations(database), clock)
     hub = Hub(
         inbox=SqlInboxStore(database),
@@ -80,7 +83,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
         bus=bus,
-        presence=MemoryPresence(born=0),
+        presence=presence,
         clock=clock,
         revoked=revoked,
     )
@@ -89,6 +92,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
         hub,
         RevokingAuthenticator(keyring, revoked),
         settings or Settings(data_dir=Path("unused")),
+        operations=Operations(SqlQueueControl(database), SqlWorkerReports(database), presence, bus, clock),
         draining=lambda: draining[0],
         metrics=node_registry(),
         mailbox=mailbox,
@@ -96,7 +100,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
     )
     app = Starlette(routes=routes, exception_handlers=exception_handlers)
     try:
-        yield Api(app, hub, clock, keyring, mailbox, database, draining)
+        yield Api(app, hub, clock, keyring, mailbox, database, presence, draining)
     finally:
         await bus.close()
         await database.close()

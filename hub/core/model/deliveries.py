@@ -59,6 +59,9 @@ class Delivery:
     provider: str | None = None
     provider_message_id: str | None = None
     finished_at: int | None = None
+    forgiven: int = 0
+    """Attempts before an operator's last retry: they do not count towards the limit."""
+    created_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
