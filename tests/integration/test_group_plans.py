@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.store import heads, mark_reads
+from hub.store import heads, mark_reads, shared_append
 from hub.store.bulk import _for_postgres, _for_sqlite, _Kind, _Shape
 from hub.store.engine import Database, open_database
 from hub.store.keyed import KeyedQuery
@@ -45,6 +45,7 @@ LOOK_UPS: dict[str, tuple[KeyedQuery, Sequence[object], set[str]]] = {
         ITEM | {"deliveries_pending_user_ix", "deliveries_user_step_uq", "shared_log_notification_ix"},
     ),
     "lock deliveries": (mark_reads._LOCK, ["default", ID], {"deliveries_pk"}),
+    "what a collapse key replaces": (shared_append._STANDING, ["default", "t", "key-7"], {"shared_log_collapse_ix"}),
 }
 UPDATES: dict[str, tuple[_Shape, Sequence[object]]] = {
     "heads": (_Shape(inbox_heads, ("tenant", "user_id", "version"), _Kind.UPDATE), ["default", "ada", 1]),
@@ -65,8 +66,9 @@ INSERT INTO deliveries (tenant, id, notification_id, user_id, step, channel, pri
                         created_at)
 SELECT 'default', gen_random_uuid(), notification_id, user_id, 0, 'email', 2, 2, 'always', 'queued', 1, 1
 FROM inbox_items;
-INSERT INTO shared_log (tenant, position, kind, topic, previous, ordinal, notification_id, category, appeared_at)
-SELECT 'default', n, 0, 't', n - 1, n, gen_random_uuid(), 'c', n FROM generate_series(1, 5000) AS n
+INSERT INTO shared_log (tenant, position, kind, topic, previous, ordinal, notification_id, category, appeared_at,
+                        collapse_key)
+SELECT 'default', n, 0, 't', n - 1, n, gen_random_uuid(), 'c', n, 'key-' || n FROM generate_series(1, 5000) AS n
 """
 
 
@@ -135,6 +137,6 @@ async def test_rows_are_found_by_index_on_sqlite(sqlite_url: str) -> None:
             steps = [row.detail.split() for row in rows]
             assert any("INDEX" in step for step in steps), steps
             # "SCAN <table>" or "SEARCH <table> USING INDEX …"; the rest is of subqueries, and of what has no table.
-            of_tables = [step for step in steps if len(step) > 1 and step[1] in {*metadata.tables, "member", "gone"}]
+            of_tables = [step for step in steps if len(step) > 1 and step[1] in {*metadata.tables, "member", "gone", "log"}]
             assert of_tables, steps
             assert all(step[0] == "SEARCH" for step in of_tables), steps

@@ -140,7 +140,7 @@ def _request(key: str) -> Json:
         topic = dice.choice([*TOPICS, None])
         audience = {"broadcast": True} if topic is None else {"topic": topic}
     made: Json = {"recipients": audience, "title": key, "idempotency_key": key}
-    if isinstance(audience, list) and dice.random() < 0.2:
+    if dice.random() < 0.2:
         made["collapse_key"] = f"thing-{dice.randint(1, 3)}"
     if dice.random() < 0.2:
         made["fallback"] = [{"channel": "email", "after": "1h"}]
