@@ -12,7 +12,17 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from hub.core.model import BROADCAST, Channel, MarkAction, Publication, Published, Selection, SharedEvent, Step, TopicKey
+from hub.core.model import (
+    BROADCAST,
+    Channel,
+    MarkAction,
+    Publication,
+    Published,
+    Selection,
+    SharedEvent,
+    Step,
+    TopicKey,
+)
 from hub.ports import DeliveryQueue, ExpansionKey, Lane, SharedLog
 from hub.store.engine import Database
 from hub.store.expansions import SqlExpansions
@@ -31,7 +41,12 @@ REASON = "A newer notification took its place before this step was sent."
 
 
 def score(
-    number: int = 0, *, topic: str = BROADCAST, tenant: str = TENANT, key: str = "match-7", deliver_at: int | None = None
+    number: int = 0,
+    *,
+    topic: str = BROADCAST,
+    tenant: str = TENANT,
+    key: str = "match-7",
+    deliver_at: int | None = None,
 ) -> Publication:
     """Make a publication with a collapse key."""
     return to(topic, tenant=tenant, now=START + number, collapse_key=key, title=f"{number} : 0", deliver_at=deliver_at)

@@ -137,6 +137,8 @@ async def test_rows_are_found_by_index_on_sqlite(sqlite_url: str) -> None:
             steps = [row.detail.split() for row in rows]
             assert any("INDEX" in step for step in steps), steps
             # "SCAN <table>" or "SEARCH <table> USING INDEX …"; the rest is of subqueries, and of what has no table.
-            of_tables = [step for step in steps if len(step) > 1 and step[1] in {*metadata.tables, "member", "gone", "log"}]
+            of_tables = [
+                step for step in steps if len(step) > 1 and step[1] in {*metadata.tables, "member", "gone", "log"}
+            ]
             assert of_tables, steps
             assert all(step[0] == "SEARCH" for step in of_tables), steps

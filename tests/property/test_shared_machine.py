@@ -1,9 +1,9 @@
 """Random histories of a shared log, against a plain model of it.
 
 Users join and leave, notifications go to users, to a topic, to everybody, and are recalled, expire, or are replaced by
-the next one with the same collapse key; users mark by ids, all, or up to a cursor, snooze, and come back with old cursors. The model keeps every item of everybody, as if
-there were no log. Checked after each step: the counts. Checked now and then: pages, single items, and that a client
-which knows only what catch-ups told it holds what the model has.
+the next one with the same collapse key; users mark by ids, all, or up to a cursor, snooze, and come back with old
+cursors. The model keeps every item of everybody, as if there were no log. Checked after each step: the counts. Checked
+now and then: pages, single items, and that a client which knows only what catch-ups told it holds what the model has.
 """
 
 from __future__ import annotations
