@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from hub.store import heads, mark_reads, shared_append
+from hub.store import heads, mark_reads, shared_append, shared_read
 from hub.store.bulk import _for_postgres, _for_sqlite, _Kind, _Shape
 from hub.store.engine import Database, open_database
 from hub.store.keyed import KeyedQuery
+from hub.store.shared_sql import TOP
 from hub.store.tables import deliveries, inbox_heads, inbox_items, metadata
-from tests.support.plans import Plan, indexes, nodes_of, scanned_whole
+from tests.support.plans import Plan, explain, indexes, nodes_of, scanned_whole
 
 SIZES = (1, 64, 500, 2_000)
 ID = "00000000-0000-7000-8000-000000000001"
@@ -109,6 +111,36 @@ async def test_rows_of_large_tables_are_updated_by_index(filled: Database) -> No
     for name, (shape, row) in UPDATES.items():
         for plan in await _plans(filled, _for_postgres((shape,)), row):
             assert scanned_whole(plan) == set(), name
+
+
+async def test_pages_do_not_walk_over_what_went(filled: Database, sqlite_url: str) -> None:
+    """A topic whose items replace each other has few that are there among many that are not."""
+    values = {"tenant": "default", "user": "ada", "joined": 0, "lower": 0, "upper": TOP, "limit": 26}
+    values |= {"category": "c", "after_time": 9, "after_id": UUID(ID)}
+    async with filled.writer() as connection:
+        await connection.exec_driver_sql(
+            "UPDATE shared_log SET gone_at_position = position + 1 WHERE position % 50 > 0"
+        )
+    for analysed in (False, True):
+        if analysed:
+            async with filled.writer() as connection:
+                await connection.exec_driver_sql("ANALYZE")
+        for narrowed in (False, True):
+            page = shared_read._page("postgresql", None, None, False, False, narrowed, narrowed)
+            given = {name: values[name] for name in page.compile().params}
+            for generic in (False, True):
+                plan = await explain(filled, page, given, generic=generic)
+                walked = {
+                    node["Index Name"] for node in plan if node.get("Alias") == "log" and "topic" in node["Index Cond"]
+                }
+                assert walked == {"shared_log_live_ix"}
+    async with await open_database(sqlite_url) as database, database.reader() as connection:
+        page = shared_read._page("sqlite", None, None, False, False, False, False)
+        given = {name: values[name] for name in page.compile().params}
+        compiled = page.compile(dialect=connection.dialect).construct_expanded_state(given)
+        explained = f"EXPLAIN QUERY PLAN {compiled.statement}"
+        rows = await connection.exec_driver_sql(explained, tuple(compiled.positional_parameters))
+        assert any("shared_log_live_ix" in row.detail for row in rows)
 
 
 async def _plans(database: Database, statement: str, row: Sequence[object]) -> list[Plan]:

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 KEY_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-REPLACEABLE = sa.text("collapse_key IS NOT NULL AND kind = 0 AND gone_at_position IS NULL")
+LIVE = "kind = 0 AND gone_at_position IS NULL"
 
 
 def upgrade() -> None:
@@ -22,15 +22,15 @@ def upgrade() -> None:
             "collapse_key", KEY_TEXT, comment="ITEM: copied from the notification, to find what the next one replaces"
         ),
     )
-    op.create_index(
-        "shared_log_collapse_ix",
-        "shared_log",
-        ["tenant", "topic", "collapse_key"],
-        postgresql_where=REPLACEABLE,
-        sqlite_where=REPLACEABLE,
-    )
+    _index("shared_log_live_ix", ["tenant", "topic", "position"], f"{LIVE} AND position > 0")
+    _index("shared_log_collapse_ix", ["tenant", "topic", "collapse_key"], f"collapse_key IS NOT NULL AND {LIVE}")
 
 
 def downgrade() -> None:
+    op.drop_index("shared_log_live_ix", "shared_log")
     op.drop_index("shared_log_collapse_ix", "shared_log")
     op.drop_column("shared_log", "collapse_key")
+
+
+def _index(name: str, columns: list[str], where: str) -> None:
+    op.create_index(name, "shared_log", columns, postgresql_where=sa.text(where), sqlite_where=sa.text(where))
