@@ -81,11 +81,9 @@ async def contention(cluster: Cluster, database_url: str, seconds: float) -> str
                     group.create_task(_mark(cluster, account, node, number, deadline))
         took = time.monotonic() - began
         assert account.repeated
-        print("load done", took, time.strftime("%X"), flush=True)
         await _check_keys(database, account)
         await _check_versions(database, before)
         await _check_counts(database)
-        print("counts done", time.strftime("%X"), flush=True)
         clients = list(fleet.members)
         for member in clients:
             await _check_client(cluster, fleet, member)
@@ -270,9 +268,7 @@ async def _check_counts(database: Database) -> None:
 
 async def _check_client(cluster: Cluster, fleet: Fleet, member: Member) -> None:
     """Every device ends with what the database holds; that its changes came without a gap it has checked itself."""
-    t = time.monotonic()
     items, cursor = await fleet.inbox(cluster.ports[0], member.user)
-    print(f"{member.user} {len(items)} items in {time.monotonic() - t:.1f} s", time.strftime("%X"), flush=True)
     await member.live.wait()
     await member.reach(cursor, place_of(cursor).position)
     await member.live.wait()
