@@ -36,7 +36,8 @@ _PUBLISH: Final[Json] = {
     "template": {"description": "Not built yet (501)."},
     "collapse_key": {
         "description": "When it appears, it replaces the user's unread notifications with the same key, whatever "
-        "their category. Those that were read or archived stay.",
+        "their category. Those that were read or archived stay. In a topic or broadcast it replaces the one with the "
+        "same key that the same audience has, for everybody, read or not.",
         "maxLength": MAX_ID,
     },
     "deliver_at": {"description": "When it appears; absent, or past by up to a minute: now. At most a year ahead."},

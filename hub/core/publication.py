@@ -124,7 +124,7 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, key: IdempotencyK
 
     Raises:
         InvalidRequest: a value is out of its bounds, or nothing would be sent to anybody.
-        NotBuilt: it asks for a template, or for a collapse key of a shared audience.
+        NotBuilt: it asks for a template.
 
     """
     _refuse_unbuilt(request)
@@ -163,8 +163,6 @@ def prepare(request: wire.PublishIn, *, tenant: str, now: int, key: IdempotencyK
 def _refuse_unbuilt(request: wire.PublishIn) -> None:
     if request.template is not None:
         raise NotBuilt("templates are not built yet; send `title` and `body`", pointer="$.template")
-    if request.collapse_key is not None and isinstance(request.recipients, wire.AudienceIn):
-        raise NotBuilt("collapse keys of shared audiences are not built yet; leave it out", pointer="$.collapse_key")
 
 
 def _recipients(request: wire.PublishIn) -> _Recipients:

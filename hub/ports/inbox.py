@@ -40,7 +40,8 @@ class InboxStore(Protocol):
         queued for them is cancelled. Under a known idempotency key nothing is written and the first answer is returned.
 
         For a shared audience it is one event of the tenant's log (appended at `deliver_at` if that is in the future)
-        and the topic, however many there are; no head moves.
+        and the topic, however many there are; no head moves. With a `collapse_key`, the item that the audience has
+        under this key goes in the event before, for everybody, and what is queued or to be expanded is cancelled.
 
         Raises:
             IdempotencyConflict: the key is known with another body hash.

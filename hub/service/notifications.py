@@ -135,7 +135,7 @@ class Notifications:
         for each, published in new:
             changes += published.replaced
             changes += self._heard(each.content, published.heads)
-        shared = [published.shared for _, published in new if published.shared is not None]
+        shared = [event for _, published in new for event in (published.gone, published.shared) if event is not None]
         await self._outbox.tell(changes, [published.wakeup for _, published in new], shared)
         due = [at for each, _ in new for at in _due(each)]
         if due:

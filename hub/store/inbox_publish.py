@@ -1,7 +1,7 @@
 """Publishing: everything that a group of publications stores, in one transaction.
 
 Locks: idempotency keys, (inserts content, timers, deliveries), the shared log and its topics, heads, (inserts items);
-then, of what collapse keys replace, the items, and those deliveries that nobody holds.
+then, of what collapse keys replace, the items, and those expansions and deliveries that nobody holds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hub.store.heads import Heads, KnownHeads, Tally, leave_wakeups, lock_heads,
 from hub.store.idempotency_keys import claim_keys
 from hub.store.rows import Values, content_values, delivery_values
 from hub.store.shared_append import NewItem, append_items
+from hub.store.shared_collapse import end_replaced
 from hub.store.sql import among
 from hub.store.tables import deliveries, expansions, inbox_items, notifications, timers
 
@@ -93,11 +94,12 @@ async def _store_new(
     """Store publications that are not there yet: heads as late as possible, and each of them once."""
     bulk = Bulk(connection)
     _add_contents(bulk, group)
-    shared = await _append_shared(connection, group, now, bulk)
+    shared, replaced_shared = await _append_shared(connection, group, now, bulk)
     appearing = [(publish.publication.content, _inboxes(publish)) for publish in group]
     wanted = {key for _, keys in appearing for key in keys}
     if not wanted:
         await bulk.write()
+        await end_replaced(connection, replaced_shared, now)
         return [shared.get(publish.id, Published(publish.id)) for publish in group]
     heads = await lock_heads(connection, wanted, now, bulk, known)
     collapse = await Collapse.find(connection, appearing)
@@ -115,6 +117,7 @@ async def _store_new(
     wakeups = leave_wakeups(bulk, heads.values(), callers, now)
     await bulk.write()
     await collapse.write(connection, now)
+    await end_replaced(connection, replaced_shared, now)
     return [
         shared.get(content.id)
         or Published(content.id, heads=after, wakeup=wakeups[content.tenant] if after else None, replaced=replaced)
@@ -124,18 +127,23 @@ async def _store_new(
 
 async def _append_shared(
     connection: AsyncConnection, group: Sequence[Publish], now: int, bulk: Bulk
-) -> dict[UUID, Published]:
-    """Append to the log what appears now to a shared audience; returns the answers, by notification."""
+) -> tuple[dict[UUID, Published], Sequence[tuple[str, UUID]]]:
+    """Append to the log what appears now to a shared audience.
+
+    Returns the answers, by notification, and which notifications were replaced, by tenant and id.
+    """
     items = [
-        NewItem(TopicKey(publish.tenant, audience), publish.id, publish.publication.content.category)
+        NewItem(TopicKey(publish.tenant, audience), publish.id, content.category, content.collapse_key)
         for publish in group
+        for content in (publish.publication.content,)
         if (audience := publish.publication.audience) is not None and not publish.pending
     ]
-    appended = await append_items(connection, items, now, bulk)
-    return {
-        item.notification: Published(item.notification, shared=event, wakeup=wakeup)
-        for item, (event, wakeup) in zip(items, appended, strict=True)
+    appended = list(zip(items, await append_items(connection, items, now, bulk), strict=True))
+    answers = {
+        item.notification: Published(item.notification, shared=one.event, gone=one.gone, wakeup=one.wakeup)
+        for item, one in appended
     }
+    return answers, [(item.key.tenant, one.replaced) for item, one in appended if one.replaced is not None]
 
 
 def _add_contents(bulk: Bulk, group: Sequence[Publish]) -> None:

@@ -15,6 +15,7 @@ from hub.store import shared_timers
 from hub.store.collapse import Collapse
 from hub.store.recipients import Applied, lock_items, tally_of, write_items
 from hub.store.rows import Values
+from hub.store.shared_collapse import end_replaced
 from hub.store.sql import among
 from hub.store.tables import inbox_items, timers
 
@@ -56,7 +57,10 @@ def together(tenant: str, now: int, limit: int) -> sa.Select[Any]:
 
 
 async def release(connection: AsyncConnection, tenant: str, of: Sequence[UUID], now: int, cluster: str) -> Applied:
-    """Let notifications appear, each after what its collapse key replaces. Locks: the shared log, heads, items."""
+    """Let notifications appear, each after what its collapse key replaces.
+
+    Locks: the shared log, heads, items; of what is replaced, those expansions and deliveries that nobody holds.
+    """
     shared = await shared_timers.release(connection, tenant, of, now)
     pending = await lock_items(connection, tenant, of, inbox_items.c.state == int(ItemState.PENDING), now)
     collapse = await Collapse.find(connection, [(locked.item.content, [locked.key]) for locked in pending])
@@ -73,4 +77,5 @@ async def release(connection: AsyncConnection, tenant: str, of: Sequence[UUID], 
         changes.append(InboxChange(head.key, head.head(cluster), item=live))
     applied = await write_items(connection, changed, changes, now)
     await collapse.write(connection, now)
-    return shared + applied
+    await end_replaced(connection, [(tenant, notification) for notification in shared.replaced], now)
+    return shared.told + applied

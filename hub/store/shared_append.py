@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.ids import uuid7
 from hub.core.model import LogKind, SharedEvent, SharedWakeup, TopicKey
 from hub.store.bulk import Bulk
+from hub.store.keyed import KeyedQuery, id_of
 from hub.store.rows import Values
 from hub.store.sql import among
 from hub.store.tables import shared_log, topics, wakeups
@@ -27,6 +28,24 @@ class NewItem(NamedTuple):
     key: TopicKey
     notification: UUID
     category: str
+    collapse_key: str | None = None
+
+
+class Appended(NamedTuple):
+    """An item that has appeared. What it replaced went right before it, by an event of its own."""
+
+    event: SharedEvent
+    wakeup: SharedWakeup
+    gone: SharedEvent | None = None
+    replaced: UUID | None = None
+    """The notification that had the item which went."""
+
+
+class _Standing(NamedTuple):
+    """An item that the next one with its collapse key replaces."""
+
+    item: NewItem
+    position: int
 
 
 class _Taken(NamedTuple):
@@ -60,27 +79,41 @@ async def take_positions(connection: AsyncConnection, tenant: str, count: int, n
     return _Taken(row.position, row.appeared_at)
 
 
-async def append_items(
-    connection: AsyncConnection, items: Sequence[NewItem], now: int, bulk: Bulk
-) -> list[tuple[SharedEvent, SharedWakeup]]:
-    """Have items appear, in this order within each tenant; their rows are written with `bulk`."""
-    appended: dict[int, tuple[SharedEvent, SharedWakeup]] = {}
+async def append_items(connection: AsyncConnection, items: Sequence[NewItem], now: int, bulk: Bulk) -> list[Appended]:
+    """Have items appear, in this order within each tenant, each after what its collapse key replaces.
+
+    Their rows are written with `bulk`. Of the plans of what was replaced nothing is cancelled here.
+    """
+    appended: dict[int, Appended] = {}
     for tenant in sorted({item.key.tenant for item in items}):
         places = [place for place, item in enumerate(items) if item.key.tenant == tenant]
         mine = [items[place] for place in places]
-        taken = await take_positions(connection, tenant, len(mine), now)
-        heads = await _heads(connection, {item.key for item in mine}, now)
-        events = []
-        for number, item in enumerate(mine, 1 - len(mine)):
-            head = heads[item.key]
-            event = SharedEvent(item.key, taken.position + number, head.position)
-            at = taken.appeared_at + number
-            events.append((event, _row(event, item, head) | {"kind": int(LogKind.ITEM), "appeared_at": at}))
-            head.items += 1
-        _save(bulk, heads, [values for _, values in events])
-        wakeup = _leave_wakeup(bulk, tenant, [event for event, _ in events], len(events), now)
-        appended |= {place: (event, wakeup) for place, (event, _) in zip(places, events, strict=True)}
+        appended |= zip(places, await _append(connection, tenant, mine, now, bulk), strict=True)
     return [appended[place] for place in range(len(items))]
+
+
+async def _append(
+    connection: AsyncConnection, tenant: str, items: Sequence[NewItem], now: int, bulk: Bulk
+) -> list[Appended]:
+    last = await take_positions(connection, tenant, len(items), now)
+    heads = await _heads(connection, {item.key for item in items}, now)
+    standing = await _standing(connection, items)
+    replacing = _count_replacing(items, standing)
+    if replacing:
+        # Only now is it known how many more it takes. Nobody took any in between: they follow each other.
+        last = await take_positions(connection, tenant, replacing, now)
+    log = _Events(heads, last, len(items) + replacing)
+    appeared = []
+    for item in items:
+        older = standing.get(_slot(item))
+        gone = None if older is None else log.bury(older)
+        event = log.add(item)
+        if item.collapse_key is not None:
+            standing[_slot(item)] = _Standing(item, event.position)
+        appeared.append((event, gone, None if older is None else older.item.notification))
+    log.save(bulk)
+    wakeup = _leave_wakeup(bulk, tenant, log.events, len(items), now)
+    return [Appended(event, wakeup, gone, replaced) for event, gone, replaced in appeared]
 
 
 async def append_gone(
@@ -97,19 +130,119 @@ async def append_gone(
     if item is None:
         return None
     taken = await take_positions(connection, tenant, 1, now)
-    buried = await connection.execute(sa.update(shared_log).where(here).values(gone_at_position=taken.position))
-    if buried.rowcount == 0:
-        return None  # somebody was quicker; a position without an event does no harm
+    # Once more, now that the counter is held: somebody may have been quicker. A position without an event does no harm.
+    if (await connection.execute(sa.select(shared_log.c.position).where(here))).first() is None:
+        return None
     key = TopicKey(tenant, item.topic)
+    log = _Events(await _heads(connection, [key], now), taken, 1)
+    event = log.bury(_Standing(NewItem(key, notification, item.category), item.position))
     bulk = Bulk(connection)
-    heads = await _heads(connection, [key], now)
-    event = SharedEvent(key, taken.position, heads[key].position)
-    values = _row(event, NewItem(key, notification, item.category), heads[key])
-    values |= {"kind": int(LogKind.GONE), "appeared_at": taken.appeared_at, "of_position": item.position}
-    _save(bulk, heads, [values])
-    wakeup = _leave_wakeup(bulk, tenant, [event], 1, now)
+    log.save(bulk)
+    wakeup = _leave_wakeup(bulk, tenant, log.events, 1, now)
     await bulk.write()
     return event, wakeup
+
+
+_STANDING = KeyedQuery(
+    "log.tenant, log.topic, log.collapse_key, log.position, log.notification_id, log.category",
+    "shared_log AS log WHERE log.tenant = wanted.tenant AND log.topic = wanted.topic "
+    "AND log.collapse_key = wanted.collapse_key AND log.kind = 0 AND log.gone_at_position IS NULL",
+    {"tenant": "text", "topic": "text", "collapse_key": "text"},
+)
+
+_Slot = tuple[TopicKey, str | None]
+"""Where there is one item at a time, if there is a collapse key."""
+
+
+def _slot(item: NewItem) -> _Slot:
+    return item.key, item.collapse_key
+
+
+async def _standing(connection: AsyncConnection, items: Iterable[NewItem]) -> dict[_Slot, _Standing]:
+    """Find what items replace; the log must be locked."""
+    wanted = sorted({(*item.key, item.collapse_key) for item in items if item.collapse_key is not None})
+    found = {}
+    for row in await _STANDING.rows(connection, wanted):
+        item = NewItem(TopicKey(row.tenant, row.topic), id_of(row.notification_id), row.category, row.collapse_key)
+        found[_slot(item)] = _Standing(item, row.position)
+    return found
+
+
+def _count_replacing(items: Iterable[NewItem], standing: Iterable[_Slot]) -> int:
+    """Count the items that replace one, be it of the same group."""
+    taken = set(standing)
+    replacing = 0
+    for item in items:
+        if item.collapse_key is not None:
+            replacing += _slot(item) in taken
+            taken.add(_slot(item))
+    return replacing
+
+
+class _Events:
+    """Events of one tenant, at positions that follow each other, and the topics that they move."""
+
+    def __init__(self, heads: Mapping[TopicKey, _Topic], last: _Taken, count: int) -> None:
+        self.events: list[SharedEvent] = []
+        self._heads = heads
+        self._position = last.position - count
+        self._ahead = last.appeared_at - last.position
+        """What makes a position a time."""
+        self._rows: dict[int, Values] = {}
+        self._buried: list[Values] = []
+
+    def add(self, item: NewItem) -> SharedEvent:
+        """Have an item appear."""
+        event = self._append(item, LogKind.ITEM, collapse_key=item.collapse_key)
+        self._heads[item.key].items += 1
+        return event
+
+    def bury(self, older: _Standing) -> SharedEvent:
+        """Have an item go, be it one that was just added."""
+        event = self._append(older.item, LogKind.GONE, of_position=older.position)
+        if (row := self._rows.get(older.position)) is not None:
+            row["gone_at_position"] = event.position
+        else:
+            self._buried.append(
+                {"tenant": event.key.tenant, "position": older.position, "gone_at_position": event.position}
+            )
+        return event
+
+    def save(self, bulk: Bulk) -> None:
+        """Write it all."""
+        bulk.insert(shared_log, list(self._rows.values()))
+        bulk.update(shared_log, self._buried)
+        bulk.update(
+            topics,
+            [
+                {"tenant": key.tenant, "topic": key.topic, "position": head.position, "items": head.items}
+                for key, head in self._heads.items()
+            ],
+        )
+
+    def _append(
+        self, item: NewItem, kind: LogKind, *, collapse_key: str | None = None, of_position: int | None = None
+    ) -> SharedEvent:
+        self._position += 1
+        head = self._heads[item.key]
+        event = SharedEvent(item.key, self._position, head.position)
+        head.position = self._position
+        self.events.append(event)
+        self._rows[self._position] = {
+            "tenant": item.key.tenant,
+            "position": self._position,
+            "kind": int(kind),
+            "topic": item.key.topic,
+            "previous": event.previous,
+            "ordinal": head.items,
+            "notification_id": item.notification,
+            "category": item.category,
+            "appeared_at": self._position + self._ahead,
+            "of_position": of_position,
+            "collapse_key": collapse_key,
+            "gone_at_position": None,
+        }
+        return event
 
 
 async def _heads(connection: AsyncConnection, keys: Iterable[TopicKey], now: int) -> Mapping[TopicKey, _Topic]:
@@ -134,31 +267,6 @@ async def make_topics(connection: AsyncConnection, keys: Sequence[TopicKey], now
     made = {"position": 0, "items": 0, "created_at": now}
     bulk.insert_where_free(topics, [{"tenant": key.tenant, "topic": key.topic, **made} for key in sorted(keys)])
     await bulk.write()
-
-
-def _row(event: SharedEvent, item: NewItem, head: _Topic) -> Values:
-    """Make what every event's row has, and move the topic's head to it."""
-    head.position = event.position
-    return {
-        "tenant": event.key.tenant,
-        "position": event.position,
-        "topic": event.key.topic,
-        "previous": event.previous,
-        "ordinal": head.items,
-        "notification_id": item.notification,
-        "category": item.category,
-    }
-
-
-def _save(bulk: Bulk, heads: Mapping[TopicKey, _Topic], events: Sequence[Values]) -> None:
-    bulk.insert(shared_log, events)
-    bulk.update(
-        topics,
-        [
-            {"tenant": key.tenant, "topic": key.topic, "position": head.position, "items": head.items}
-            for key, head in heads.items()
-        ],
-    )
 
 
 def _leave_wakeup(bulk: Bulk, tenant: str, events: Sequence[SharedEvent], callers: int, now: int) -> SharedWakeup:

@@ -175,7 +175,7 @@ SELECT log.position AS value FROM shared_log AS log
 LEFT JOIN shared_items AS state
 ON state.tenant = :tenant AND state.user_id = :user AND state.position = log.position
 WHERE log.tenant = :tenant AND log.topic = span.topic AND $covered AND log.kind = 0
-AND log.gone_at_position IS NULL AND log.position > :lower AND log.position <= :upper AND $common
+AND log.gone_at_position IS NULL AND log.position > 0 AND log.position > :lower AND log.position <= :upper AND $common
 AND (state.position IS NULL OR ($filters))
 ORDER BY log.position DESC LIMIT :limit"""
 

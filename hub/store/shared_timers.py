@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,16 +22,33 @@ from hub.store.sql import among
 from hub.store.tables import notifications
 
 
-async def release(connection: AsyncConnection, tenant: str, of: Sequence[UUID], now: int) -> Applied:
-    """Append those of some notifications that are for a shared audience to the log, in the order of their times."""
+class Released(NamedTuple):
+    """What has appeared and gone in the log, and the notifications that were replaced."""
+
+    told: Applied
+    replaced: Sequence[UUID]
+
+
+async def release(connection: AsyncConnection, tenant: str, of: Sequence[UUID], now: int) -> Released:
+    """Append those of some notifications that are for a shared audience to the log, in the order of their times.
+
+    Of the plans of what they replace nothing is cancelled here.
+    """
     content = notifications.c
     here = sa.and_(content.tenant == tenant, among(connection, content.id, of), content.topic.is_not(None))
     rows = await connection.execute(sa.select(notifications).where(here).order_by(content.deliver_at, content.id))
-    new = [NewItem(TopicKey(tenant, row.topic), row.id, row.category) for row in rows]
+    new = [NewItem(TopicKey(tenant, row.topic), row.id, row.category, row.collapse_key) for row in rows]
     bulk = Bulk(connection)
-    appended = await append_items(connection, new, now, bulk)
+    told: Applied = []
+    replaced = []
+    for one in await append_items(connection, new, now, bulk):
+        if one.gone is not None:
+            told.append((one.gone, None))
+        if one.replaced is not None:
+            replaced.append(one.replaced)
+        told.append((one.event, one.wakeup))
     await bulk.write()
-    return list(appended)
+    return Released(told, replaced)
 
 
 async def unsnooze(connection: AsyncConnection, timer: Row, now: int, cluster: str) -> Applied:

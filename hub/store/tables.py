@@ -145,6 +145,16 @@ topics = Table(
     PrimaryKeyConstraint("tenant", "topic"),
 )
 
+SHARED_REPLACEABLE = "collapse_key IS NOT NULL AND kind = 0 AND gone_at_position IS NULL"
+"""The shared items that the next one with the same collapse key replaces: all that have not gone."""
+
+SHARED_LISTED = "kind = 0 AND gone_at_position IS NULL AND position > 0"
+"""What pages are made of: a topic whose items replace each other has many that went for each that is there.
+
+The last condition is always true. Who wants this index says it too; without statistics PostgreSQL would take it, as the
+smallest, for whatever is looked up among live items, and walk through a whole tenant.
+"""
+
 shared_log = Table(
     "shared_log",
     metadata,
@@ -158,11 +168,28 @@ shared_log = Table(
     Column("category", Text, nullable=False, comment="copied from the notification, for filters"),
     Column("appeared_at", BigInteger, nullable=False, comment="no two events of a tenant have the same"),
     Column("of_position", BigInteger, comment="GONE: the item's"),
+    Column("collapse_key", KeyText, comment="ITEM: copied from the notification, to find what the next one replaces"),
     Column("gone_at_position", BigInteger, comment="ITEM: its GONE event's; the only column that ever changes"),
     PrimaryKeyConstraint("tenant", "position"),
     Index("shared_log_topic_ix", "tenant", "topic", "position"),
     Index("shared_log_appeared_ix", "tenant", "appeared_at", "position"),
     Index("shared_log_notification_ix", "tenant", "notification_id", "position"),
+    Index(
+        "shared_log_live_ix",
+        "tenant",
+        "topic",
+        "position",
+        postgresql_where=text(SHARED_LISTED),
+        sqlite_where=text(SHARED_LISTED),
+    ),
+    Index(
+        "shared_log_collapse_ix",
+        "tenant",
+        "topic",
+        "collapse_key",
+        postgresql_where=text(SHARED_REPLACEABLE),
+        sqlite_where=text(SHARED_REPLACEABLE),
+    ),
     Index(
         "shared_log_gone_ix",
         "tenant",

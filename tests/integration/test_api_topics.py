@@ -65,6 +65,22 @@ async def test_joining_and_leaving_tell_how_many_changed(client: httpx2.AsyncCli
     assert (await client.get(MEMBERS)).json() == {"data": ["grace", "lin"], "has_more": False, "next": None}
 
 
+async def test_a_collapse_key_is_an_audiences_own(client: httpx2.AsyncClient, api: Api) -> None:
+    await join(client, "ada", "grace")
+    first = await publish(client, {"topic": "news"}, collapse_key="match-7", fallback=[{"channel": "email"}])
+    to_all = await publish(client, {"broadcast": True}, collapse_key="match-7")
+    own = await publish(client, ["ada"], collapse_key="match-7")
+    read = await client.post("/v1/inbox/read", json={"ids": [first["id"]]}, headers=api.user("grace"))
+    assert read.json()["changed"] == 1
+    api.clock.advance(1_000)
+    second = await publish(client, {"topic": "news"}, collapse_key="match-7", category="other")
+    assert set(await inbox(client, api, "ada")) == {second["id"], own["id"], to_all["id"]}
+    assert await inbox(client, api, "grace") == [second["id"], to_all["id"]], "also for who had read the older one"
+    shown = (await client.get(f"/v1/notifications/{first['id']}")).json()
+    assert (shown["collapse_key"], shown["recalled_at"], shown["shared"]["state"]) == ("match-7", None, "gone")
+    assert [each["state"] for each in shown["expansions"]] == ["cancelled"]
+
+
 async def test_members_are_listed_in_pages(client: httpx2.AsyncClient) -> None:
     await join(client, "b", "a", "é", "Z", "c")
     seen: list[str] = []

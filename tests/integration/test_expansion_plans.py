@@ -19,6 +19,7 @@ from hub.store.delivery_turns import members
 from hub.store.engine import Database, open_database
 from hub.store.expansion_chunk import members_of_everybody, members_of_topic, steps_at_hand
 from hub.store.expansions import at_hand, due_expansions, next_due, queued_of
+from hub.store.shared_collapse import queued_for
 from tests.support.clock import START
 from tests.support.plans import explain, indexes, kinds, scanned_whole
 
@@ -89,6 +90,9 @@ async def test_every_statement_goes_by_an_index(full: Database) -> None:
         assert await by_index(full, statement, values) == {"deliveries_shared_queue_ix"}
     ending = {"tenant": "default", "notification": NEWS, "limit": 10_000}
     assert "deliveries_shared_open_ix" in await by_index(full, queued_of, ending)
+    async with full.reader() as connection:
+        replaced = queued_for(connection, "default", [NEWS] * 5)
+    assert await by_index(full, replaced, {}) == {"deliveries_shared_open_ix"}
     await claims_go_by_their_own_index(full)
 
 

@@ -105,6 +105,20 @@ async def test_an_own_change_between_shared_items_keeps_its_order(node: Node) ->
         assert (await until_counts(ada, unread=0, unseen=0)) is not None
 
 
+async def test_what_takes_anothers_place_comes_with_its_removal(node: Node) -> None:
+    """In one go: nobody is shown both, or neither."""
+    await node.join("news", "ada")
+    older = await node.publish_shared("news", collapse_key="match-7")
+    async with await node.ready() as ada:
+        newer = await node.publish_shared("news", collapse_key="match-7")
+        item, change, ready = [await ada.expect(kind) for kind in ("item", "change", "ready")]
+        assert item["item"]["id"] == newer
+        assert (change["ids"], change["fields"]) == ([older], {"removed": True})
+        assert ready["counts"] == {"unread": 1, "unseen": 1}
+        own = await node.publish("ada")
+        assert (await ada.expect("item"))["item"]["id"] == own, "there was no more to read"
+
+
 async def until_counts(client: Socket, **counts: int) -> dict[str, Any]:
     """Take frames until one says that so many are unread and unseen."""
     while (frame := await client.next()).get("counts") != counts:

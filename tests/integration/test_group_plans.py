@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from hub.store import heads, mark_reads
+from hub.store import heads, mark_reads, shared_append, shared_read
 from hub.store.bulk import _for_postgres, _for_sqlite, _Kind, _Shape
 from hub.store.engine import Database, open_database
 from hub.store.keyed import KeyedQuery
+from hub.store.shared_sql import TOP
 from hub.store.tables import deliveries, inbox_heads, inbox_items, metadata
-from tests.support.plans import Plan, indexes, nodes_of, scanned_whole
+from tests.support.plans import Plan, explain, indexes, nodes_of, scanned_whole
 
 SIZES = (1, 64, 500, 2_000)
 ID = "00000000-0000-7000-8000-000000000001"
@@ -45,6 +47,7 @@ LOOK_UPS: dict[str, tuple[KeyedQuery, Sequence[object], set[str]]] = {
         ITEM | {"deliveries_pending_user_ix", "deliveries_user_step_uq", "shared_log_notification_ix"},
     ),
     "lock deliveries": (mark_reads._LOCK, ["default", ID], {"deliveries_pk"}),
+    "what a collapse key replaces": (shared_append._STANDING, ["default", "t", "key-7"], {"shared_log_collapse_ix"}),
 }
 UPDATES: dict[str, tuple[_Shape, Sequence[object]]] = {
     "heads": (_Shape(inbox_heads, ("tenant", "user_id", "version"), _Kind.UPDATE), ["default", "ada", 1]),
@@ -65,8 +68,9 @@ INSERT INTO deliveries (tenant, id, notification_id, user_id, step, channel, pri
                         created_at)
 SELECT 'default', gen_random_uuid(), notification_id, user_id, 0, 'email', 2, 2, 'always', 'queued', 1, 1
 FROM inbox_items;
-INSERT INTO shared_log (tenant, position, kind, topic, previous, ordinal, notification_id, category, appeared_at)
-SELECT 'default', n, 0, 't', n - 1, n, gen_random_uuid(), 'c', n FROM generate_series(1, 5000) AS n
+INSERT INTO shared_log (tenant, position, kind, topic, previous, ordinal, notification_id, category, appeared_at,
+                        collapse_key)
+SELECT 'default', n, 0, 't', n - 1, n, gen_random_uuid(), 'c', n, 'key-' || n FROM generate_series(1, 5000) AS n
 """
 
 
@@ -109,6 +113,36 @@ async def test_rows_of_large_tables_are_updated_by_index(filled: Database) -> No
             assert scanned_whole(plan) == set(), name
 
 
+async def test_pages_do_not_walk_over_what_went(filled: Database, sqlite_url: str) -> None:
+    """A topic whose items replace each other has few that are there among many that are not."""
+    values = {"tenant": "default", "user": "ada", "joined": 0, "lower": 0, "upper": TOP, "limit": 26}
+    values |= {"category": "c", "after_time": 9, "after_id": UUID(ID)}
+    async with filled.writer() as connection:
+        await connection.exec_driver_sql(
+            "UPDATE shared_log SET gone_at_position = position + 1 WHERE position % 50 > 0"
+        )
+    for analysed in (False, True):
+        if analysed:
+            async with filled.writer() as connection:
+                await connection.exec_driver_sql("ANALYZE")
+        for narrowed in (False, True):
+            page = shared_read._page("postgresql", None, None, False, False, narrowed, narrowed)
+            given = {name: values[name] for name in page.compile().params}
+            for generic in (False, True):
+                plan = await explain(filled, page, given, generic=generic)
+                walked = {
+                    node["Index Name"] for node in plan if node.get("Alias") == "log" and "topic" in node["Index Cond"]
+                }
+                assert walked == {"shared_log_live_ix"}
+    async with await open_database(sqlite_url) as database, database.reader() as connection:
+        page = shared_read._page("sqlite", None, None, False, False, False, False)
+        given = {name: values[name] for name in page.compile().params}
+        compiled = page.compile(dialect=connection.dialect).construct_expanded_state(given)
+        explained = f"EXPLAIN QUERY PLAN {compiled.statement}"
+        rows = await connection.exec_driver_sql(explained, tuple(compiled.positional_parameters))
+        assert any("shared_log_live_ix" in row.detail for row in rows)
+
+
 async def _plans(database: Database, statement: str, row: Sequence[object]) -> list[Plan]:
     """Explain it for few and many keys, looking at them and not."""
     plans = []
@@ -135,6 +169,8 @@ async def test_rows_are_found_by_index_on_sqlite(sqlite_url: str) -> None:
             steps = [row.detail.split() for row in rows]
             assert any("INDEX" in step for step in steps), steps
             # "SCAN <table>" or "SEARCH <table> USING INDEX …"; the rest is of subqueries, and of what has no table.
-            of_tables = [step for step in steps if len(step) > 1 and step[1] in {*metadata.tables, "member", "gone"}]
+            of_tables = [
+                step for step in steps if len(step) > 1 and step[1] in {*metadata.tables, "member", "gone", "log"}
+            ]
             assert of_tables, steps
             assert all(step[0] == "SEARCH" for step in of_tables), steps

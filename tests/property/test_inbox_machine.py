@@ -183,8 +183,18 @@ class InboxMachine(RuleBasedStateMachine):
         large=st.booleans(),
         expires=st.sampled_from([None, None, 20]),
         later=st.sampled_from([None, None, 10]),
+        key=st.sampled_from([None, None, "one thing", "another"]),
     )
-    def publish_to_topic(self, topic: str | None, at: int, large: bool, expires: int | None, later: int | None) -> None:  # noqa: FBT001 - drawn by name
+    def publish_to_topic(
+        self,
+        *,
+        topic: str | None,
+        at: int,
+        large: bool,
+        expires: int | None,
+        later: int | None,
+        key: str | None,
+    ) -> None:
         """Publish to a topic, or to everybody."""
         now = self.clock.now()
         request = wire.PublishIn(
@@ -193,6 +203,7 @@ class InboxMachine(RuleBasedStateMachine):
             body="x" * 5000 if large else "x",
             expires_at=None if expires is None else rfc3339(now + expires * 1000),
             deliver_at=None if later is None else rfc3339(now + later * 1000),
+            collapse_key=key,
         )
         outcome = self.run(self.hubs[at].notifications.publish(TENANT, request))
         self.ids.append(msgspec.json.decode(outcome.body)["id"])

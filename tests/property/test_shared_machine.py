@@ -1,9 +1,9 @@
 """Random histories of a shared log, against a plain model of it.
 
-Users join and leave, notifications go to users, to a topic, to everybody, and are recalled or expire; users mark by
-ids, all, or up to a cursor, snooze, and come back with old cursors. The model keeps every item of everybody, as if
-there were no log. Checked after each step: the counts. Checked now and then: pages, single items, and that a client
-which knows only what catch-ups told it holds what the model has.
+Users join and leave, notifications go to users, to a topic, to everybody, and are recalled, expire, or are replaced by
+the next one with the same collapse key; users mark by ids, all, or up to a cursor, snooze, and come back with old
+cursors. The model keeps every item of everybody, as if there were no log. Checked after each step: the counts. Checked
+now and then: pages, single items, and that a client which knows only what catch-ups told it holds what the model has.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class Model:
         self.members: dict[str, set[str]] = {BROADCAST: set(USERS), **{topic: set() for topic in TOPICS}}
         self.inboxes: dict[str, dict[UUID, Held]] = {user: {} for user in USERS}
         self.expiring: dict[UUID, int] = {}
+        self.keyed: dict[tuple[str, str], UUID] = {}
+        """The last one of an audience with a collapse key."""
 
     def appear(self, notification: UUID, users: set[str], position: int, versions: dict[str, int]) -> None:
         for user in users:
@@ -149,12 +151,21 @@ class SharedMachine(RuleBasedStateMachine):
         for user, head in outcome.heads.items():
             assert head.counts == self.model.counts(user)
 
-    @rule(topic=st.sampled_from([BROADCAST, *TOPICS]), expires=st.sampled_from([None, None, 15]))
-    def publish_to_a_topic(self, topic: str, expires: int | None) -> None:
+    @rule(
+        topic=st.sampled_from([BROADCAST, *TOPICS]),
+        expires=st.sampled_from([None, None, 15]),
+        key=st.sampled_from([None, None, "one thing", "another"]),
+    )
+    def publish_to_a_topic(self, topic: str, expires: int | None, key: str | None) -> None:
         at = None if expires is None else self.now + expires
-        outcome = self.run(self.store.publish(to(topic, now=self.now, expires_at=at), self.now))
+        published = to(topic, now=self.now, expires_at=at, collapse_key=key)
+        outcome = self.run(self.store.publish(published, self.now))
         self.made.append(outcome.id)
         assert outcome.shared is not None
+        if key is not None:
+            if (older := self.model.keyed.get((topic, key))) is not None:
+                self.model.go(older)
+            self.model.keyed[topic, key] = outcome.id
         self.model.appear(outcome.id, self.model.members[topic], outcome.shared.position, {})
         if at is not None:
             self.model.expiring[outcome.id] = at

@@ -1,15 +1,21 @@
-"""Two and four processes over the same users, at length: about a minute each."""
+"""Two nodes over the same users and topics, at full speed for a minute (or for `SOAK_SECONDS`), and a verdict."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from hub.store.engine import open_database
-from tests.support.contender import check_contention, contenders
+from tests.support.cluster import open_cluster
+from tests.support.scenarios.contention import contention
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 
 
-@pytest.mark.parametrize(("processes", "rounds"), [(2, 3_000), (4, 1_500)])
-async def test_processes_over_the_same_users(postgres_url: str, processes: int, rounds: int) -> None:
-    outcomes = await contenders(postgres_url, processes, rounds)
-    async with await open_database(postgres_url) as database:
-        await check_contention(database, outcomes)
+async def test_nodes_over_the_same_users_and_topics(
+    postgres_url: str, flushed_redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_cluster(postgres_url, flushed_redis_url) as cluster:
+        figures = await contention(cluster, postgres_url, SECONDS)
+    with capsys.disabled():
+        print(f"\n{figures}")

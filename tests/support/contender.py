@@ -15,11 +15,12 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from hub.core.model import InboxKey, InboxQuery, MarkAction, Selection
+from hub.core.model import BROADCAST, InboxKey, InboxQuery, MarkAction, Selection
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from tests.support.clock import START
-from tests.support.inboxes import EMAIL_UNLESS_SEEN, LATER, TENANT, check_inbox, publication
+from tests.support.inboxes import EMAIL_UNLESS_SEEN, LATER, TENANT, publication, recount
+from tests.support.shared_inboxes import to, whole
 
 USERS = [f"user-{number:02}" for number in range(30)]
 PUBLISHERS, MARKERS = 12, 6
@@ -59,10 +60,16 @@ async def _publisher(store: SqlInboxStore, number: int, seed: int, rounds: int, 
         shared = turn % 2 == 0
         key = (f"{number}-{turn}", b"the same") if shared else None
         plan = [EMAIL_UNLESS_SEEN] if dice.random() < 0.3 else []
-        published = await store.publish(publication(*users, now=START + turn, plan=plan, idempotency=key), START + turn)
+        collapse_key = dice.choice([None, None, "one thing", "another"])
+        content: dict[str, Any] = {"now": START + turn, "plan": plan, "idempotency": key, "collapse_key": collapse_key}
+        topic = dice.choice([None, None, None, BROADCAST, "news"])
+        new = publication(*users, **content) if topic is None else to(topic, **content)
+        published = await store.publish(new, START + turn)
         if key is not None:
             told.keys[key[0]] = str(published.id)
         told.published += not published.replayed
+        for change in published.replaced:
+            told.versions[change.key.user].append(change.head.version)
         for user, head in published.heads.items():
             told.versions[user].append(head.version)
 
@@ -84,7 +91,9 @@ async def check_contention(database: Database, outcomes: list[dict[str, Any]]) -
     first, *others = outcomes
     assert all(told["keys"] == first["keys"] for told in others), "a key gives one notification, whoever comes first"
     for user in USERS:
-        head = await check_inbox(database, InboxKey(TENANT, user))
+        key = InboxKey(TENANT, user)
+        head = await SqlInboxStore(database).head(key)
+        assert head.counts == recount(await whole(database, key))
         taken = sorted(version for told in outcomes for version in told["versions"].get(user, []))
         assert taken == list(range(1, head.version + 1)), "every version is somebody's, and nobody's twice"
 

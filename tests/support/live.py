@@ -142,10 +142,13 @@ class Node:
         """Publish to users and return the notification's id."""
         return await self._publish(wire.PublishIn(recipients=list(users or ("ada",)), title=title, body=body))
 
-    async def publish_shared(self, topic: str | None = None, title: str = "hello", body: str = "") -> str:
+    async def publish_shared(
+        self, topic: str | None = None, title: str = "hello", body: str = "", collapse_key: str | None = None
+    ) -> str:
         """Publish to a topic, or to everybody, and return the notification's id."""
         audience = wire.AudienceIn(broadcast=True) if topic is None else wire.AudienceIn(topic=topic)
-        return await self._publish(wire.PublishIn(recipients=audience, title=title, body=body))
+        request = wire.PublishIn(recipients=audience, title=title, body=body, collapse_key=collapse_key)
+        return await self._publish(request)
 
     async def join(self, topic: str, *users: str) -> None:
         await self.hub.topics.join(TENANT, topic, wire.MembersIn(list(users)))

@@ -171,8 +171,6 @@ def test_bad_requests_name_the_place(fields: dict[str, Any], pointer: str) -> No
 def test_what_is_not_built_says_so() -> None:
     with pytest.raises(NotBuilt):
         publish(template="welcome")
-    with pytest.raises(NotBuilt):
-        publish(recipients={"topic": "news"}, collapse_key="k")
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,8 @@ class Published:
     """A publish's outcome. With `replayed`, an earlier publish under the same key is the answer.
 
     `heads` are the recipients' heads after it (none when pending or without inbox); `replaced` is what its collapse
-    key took away, to be told first; `shared` is the event of a shared audience; `wakeup` is to be `told` once they
-    have been told.
+    key took away, to be told first; `shared` is the event of a shared audience, and `gone` that of what it replaced, to
+    be told first; `wakeup` is to be `told` once they have been told.
     """
 
     id: UUID
@@ -127,6 +127,7 @@ class Published:
     wakeup: SharedWakeup | None = None
     replaced: Sequence[InboxChange] = ()
     shared: SharedEvent | None = None
+    gone: SharedEvent | None = None
 
 
 @dataclass(frozen=True, slots=True)
