@@ -188,7 +188,7 @@ class LanePool:
                 "dispatch_failed", delivery=str(delivery.id), error=type(error).__name__, where=origin(error)
             )
             return None
-        log.info(
+        log.debug(
             "delivery_settled",
             delivery=str(delivery.id),
             channel=delivery.channel.value,

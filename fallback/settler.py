@@ -15,7 +15,7 @@ from hub.core.errors import StoreUnavailable
 from hub.core.retry import Random
 from hub.ports import Clock, Settlement
 
-BATCH = 100
+BATCH = 500
 
 log = structlog.get_logger(__name__)
 

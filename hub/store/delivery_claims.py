@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, not_, select, true, tuple_, update
+from sqlalchemy import bindparam, not_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from hub.core.model import Contact, Content, Delivery, DeliveryState, Device
 from hub.ports import Claim, Lane
 from hub.store.delivery_sql import DIRECT, SHARED, Standing, expired, in_lane, queue, same_row
+from hub.store.keyed import ByKeys
+from hub.store.prepared import Prepared
 from hub.store.queue_pauses import lane_values, not_paused, waiting
 from hub.store.rows import Row, Values, contact_of, content_of, delivery_of, device_of
 from hub.store.tables import attempts, deliveries, devices, notifications, users
@@ -60,20 +63,17 @@ claim_shared = _claim(SHARED, shared=True)
 claim_direct_of_tenant = _claim(DIRECT, shared=False, of_tenant=True)
 claim_shared_of_tenant = _claim(SHARED, shared=True, of_tenant=True)
 
-_contents = select(notifications).where(
-    tuple_(notifications.c.tenant, notifications.c.id).in_(bindparam("keys", expanding=True))
-)
-_contacts = select(users).where(tuple_(users.c.tenant, users.c.user_id).in_(bindparam("keys", expanding=True)))
-_devices = (
-    select(devices)
-    .where(tuple_(devices.c.tenant, devices.c.user_id).in_(bindparam("keys", expanding=True)))
-    .order_by(devices.c.created_at, devices.c.id)
-)
-_finished = select(
-    attempts.c.tenant, attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint, attempts.c.outcome
-).where(
-    tuple_(attempts.c.tenant, attempts.c.delivery_id).in_(bindparam("keys", expanding=True)),
-    attempts.c.outcome.in_(("ok", "permanent")),
+_claim_direct, _claim_shared = Prepared(claim_direct), Prepared(claim_shared)
+
+_contents = ByKeys(select(notifications), notifications.c.tenant, notifications.c.id)
+_contacts = ByKeys(select(users), users.c.tenant, users.c.user_id)
+_devices = ByKeys(select(devices), devices.c.tenant, devices.c.user_id)
+_finished = ByKeys(
+    select(attempts.c.tenant, attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint, attempts.c.outcome).where(
+        attempts.c.outcome.in_(("ok", "permanent"))
+    ),
+    attempts.c.tenant,
+    attempts.c.delivery_id,
 )
 
 
@@ -86,10 +86,11 @@ async def claim(
     comes first. Nothing that is paused is claimed either way: this only keeps the walk short.
     """
     values = {**lane_values(lane), "now": now, "limit": limit, "leased_until": now + lease}
+    rows: Sequence[Row]
     if by_tenant:
         rows = await _claim_by_tenant(connection, lane, values)
     else:
-        rows = (await connection.execute(claim_shared if lane.shared else claim_direct, values)).all()
+        rows = await (_claim_shared if lane.shared else _claim_direct).rows(connection, values)
     claimed = sorted((delivery_of(row) for row in rows), key=lambda delivery: (delivery.due_at, delivery.id))
     return await _load(connection, claimed) if claimed else []
 
@@ -133,7 +134,7 @@ async def _load_contents(
     connection: AsyncConnection, claimed: Sequence[Delivery]
 ) -> Mapping[tuple[str, UUID], Content]:
     keys = sorted({(delivery.tenant, delivery.notification) for delivery in claimed})
-    rows = await connection.execute(_contents, {"keys": keys})
+    rows = await _contents.rows(connection, keys)
     return {(content.tenant, content.id): content for content in map(content_of, rows)}
 
 
@@ -141,9 +142,7 @@ async def load_contacts(
     connection: AsyncConnection, people: Sequence[tuple[str, str]]
 ) -> Mapping[tuple[str, str], Contact]:
     """Read the contacts of these `(tenant, user)`; a query for all."""
-    if not people:
-        return {}
-    rows = await connection.execute(_contacts, {"keys": people})
+    rows = await _contacts.rows(connection, people)
     return {(row.tenant, row.user_id): contact_of(row) for row in rows}
 
 
@@ -151,10 +150,8 @@ async def load_devices(
     connection: AsyncConnection, people: Sequence[tuple[str, str]]
 ) -> Mapping[tuple[str, str], Sequence[Device]]:
     """Read the devices of these `(tenant, user)`, oldest first; a query for all."""
-    if not people:
-        return {}
     owned: defaultdict[tuple[str, str], list[Device]] = defaultdict(list)
-    for row in await connection.execute(_devices, {"keys": people}):
+    for row in sorted(await _devices.rows(connection, people), key=attrgetter("created_at", "id")):
         owned[row.tenant, row.user_id].append(device_of(row))
     return owned
 
@@ -171,9 +168,8 @@ async def _load_finished(
         "ok": defaultdict(set),
         "permanent": defaultdict(set),
     }
-    if forgiven:
-        for row in await connection.execute(_finished, {"keys": list(forgiven)}):
-            key = (row.tenant, row.delivery_id)
-            if row.outcome == "ok" or row.number > forgiven[key]:
-                finished[row.outcome][key].add(row.endpoint)
+    for row in await _finished.rows(connection, list(forgiven)):
+        key = (row.tenant, row.delivery_id)
+        if row.outcome == "ok" or row.number > forgiven[key]:
+            finished[row.outcome][key].add(row.endpoint)
     return finished

@@ -6,52 +6,38 @@ deliveries themselves, so that settlements never wait for each other in a circle
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
-from sqlalchemy import Boolean, Row, bindparam, case, delete, func, select, update
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import AlertGroup, Channel, DeliveryState, FailureKind
 from hub.ports import Settlement
 from hub.store.alerts import Failed, count_failures
-from hub.store.delivery_sql import keyed
+from hub.store.bulk import Bulk
 from hub.store.delivery_turns import Key, next_turns, take_turns
-from hub.store.sql import insert_many
+from hub.store.keyed import ByKeys
+from hub.store.rows import Row, Values
 from hub.store.tables import attempts, deliveries, devices
 
-_held = (
+_held = ByKeys(
     select(
         deliveries.c.tenant,
         deliveries.c.id,
         deliveries.c.state,
         deliveries.c.fence,
         deliveries.c.lease_until,
+        deliveries.c.due_at,
+        deliveries.c.claims,
         deliveries.c.attempts,
         deliveries.c.channel,
         deliveries.c.provider,
-    )
-    .where(keyed(deliveries, bindparam("keys", expanding=True)))
-    .order_by(deliveries.c.tenant, deliveries.c.id)
-    .with_for_update()
-)
-
-_settle = (
-    update(deliveries)
-    .where(deliveries.c.tenant == bindparam("in_tenant"), deliveries.c.id == bindparam("settled"))
-    .values(
-        state=bindparam("new_state"),
-        reason=bindparam("new_reason"),
-        lease_until=None,
-        due_at=func.coalesce(bindparam("new_due_at"), deliveries.c.due_at),
-        provider=func.coalesce(bindparam("new_provider"), deliveries.c.provider),
-        provider_message_id=func.coalesce(bindparam("new_message_id"), deliveries.c.provider_message_id),
-        attempts=deliveries.c.attempts + bindparam("calls"),
-        # Whoever settles has not crashed. What is left to count are workers that vanish one after the other.
-        claims=case((bindparam("returned", type_=Boolean), 0), else_=deliveries.c.claims),
-        finished_at=bindparam("ended_at"),
-    )
+        deliveries.c.provider_message_id,
+    ),
+    deliveries.c.tenant,
+    deliveries.c.id,
+    lock=True,
 )
 
 _forget_device = delete(devices).where(devices.c.tenant == bindparam("in_tenant"), devices.c.id == bindparam("device"))
@@ -72,7 +58,7 @@ async def settle(
         return []
     turns = await next_turns(connection, [key for key, settlement in wanted.items() if settlement.pull_next], now)
     pulled = {key for turn in turns.values() for key in turn.pulled}
-    locked = await connection.execute(_held, {"keys": sorted({*wanted, *pulled})})
+    locked = await _held.rows(connection, sorted({*wanted, *pulled}))
     held = {(row.tenant, row.id): row for row in locked}
     ours = {
         key: settlement
@@ -80,8 +66,10 @@ async def settle(
         if key in held and _is_ours(held[key], settlement, now, spent=spent)
     }
     if ours:
-        await _write(connection, ours, now)
-        await _record_attempts(connection, ours, {key: held[key].attempts + 1 for key in ours})
+        bulk = Bulk(connection)
+        bulk.update(deliveries, [_settled(held[key], settlement, now) for key, settlement in ours.items()])
+        bulk.insert(attempts, [row for key, each in ours.items() for row in _attempts(held[key], each)])
+        await bulk.write()
         await take_turns(connection, [turns[key] for key in ours if key in turns], now)
         await _forget_devices(connection, ours.values())
         await count_failures(connection, (_failed(held[key], each) for key, each in ours.items() if each.failure), now)
@@ -99,13 +87,13 @@ def _check(settlement: Settlement) -> None:
         raise ValueError("a delivery that fails says of what kind the failure is; others have none")
 
 
-def _failed(row: Row[*tuple[Any, ...]], settlement: Settlement) -> Failed:
+def _failed(row: Row, settlement: Settlement) -> Failed:
     kind = settlement.failure or FailureKind.EXHAUSTED
     provider = settlement.provider or row.provider or ""
     return Failed(AlertGroup(settlement.tenant, Channel(row.channel), provider, kind), settlement.delivery)
 
 
-def _is_ours(row: Row[*tuple[Any, ...]], settlement: Settlement, now: int, *, spent: bool) -> bool:
+def _is_ours(row: Row, settlement: Settlement, now: int, *, spent: bool) -> bool:
     return (
         row.state == DeliveryState.SENDING.value
         and row.fence == settlement.fence
@@ -113,51 +101,41 @@ def _is_ours(row: Row[*tuple[Any, ...]], settlement: Settlement, now: int, *, sp
     )
 
 
-async def _write(connection: AsyncConnection, ours: Mapping[Key, Settlement], now: int) -> None:
-    await connection.execute(
-        _settle,
-        [
-            {
-                "in_tenant": tenant,
-                "settled": delivery,
-                "new_state": settlement.state.value,
-                "new_reason": _storable(settlement.reason),
-                "new_due_at": settlement.due_at if settlement.state is DeliveryState.QUEUED else None,
-                "new_provider": settlement.provider,
-                "new_message_id": _storable(settlement.provider_message_id),
-                "calls": settlement.provider_calls,
-                "returned": settlement.state is DeliveryState.QUEUED,
-                "ended_at": None if settlement.state is DeliveryState.QUEUED else now,
-            }
-            for (tenant, delivery), settlement in ours.items()
-        ],
-    )
+def _settled(held: Row, settlement: Settlement, now: int) -> Values:
+    """Write what a delivery is once its claim has ended."""
+    returned = settlement.state is DeliveryState.QUEUED
+    message_id = _storable(settlement.provider_message_id)
+    return {
+        "tenant": held.tenant,
+        "id": held.id,
+        "state": settlement.state.value,
+        "reason": _storable(settlement.reason),
+        "lease_until": None,
+        "due_at": settlement.due_at if returned else held.due_at,
+        "provider": held.provider if settlement.provider is None else settlement.provider,
+        "provider_message_id": held.provider_message_id if message_id is None else message_id,
+        "attempts": held.attempts + settlement.provider_calls,
+        # Whoever settles has not crashed. What is left to count are workers that vanish one after the other.
+        "claims": 0 if returned else held.claims,
+        "finished_at": None if returned else now,
+    }
 
 
-async def _record_attempts(
-    connection: AsyncConnection, ours: Mapping[Key, Settlement], numbers: Mapping[Key, int]
-) -> None:
-    """Store attempts. Those of one settlement are one round and share its number, told apart by their endpoints."""
-    await insert_many(
-        connection,
-        attempts,
-        [
-            {
-                "tenant": tenant,
-                "delivery_id": delivery,
-                "number": numbers[tenant, delivery],
-                "endpoint": _storable(attempt.endpoint),
-                "provider": attempt.provider,
-                "outcome": attempt.outcome,
-                "detail": _storable(attempt.detail),
-                "provider_message_id": _storable(attempt.provider_message_id),
-                "started_at": attempt.started_at,
-                "finished_at": attempt.finished_at,
-            }
-            for (tenant, delivery), settlement in ours.items()
-            for attempt in settlement.attempts
-        ],
-    )
+def _attempts(held: Row, settlement: Settlement) -> Iterator[Values]:
+    """Write attempts. Those of one settlement are one round and share its number, told apart by their endpoints."""
+    for attempt in settlement.attempts:
+        yield {
+            "tenant": held.tenant,
+            "delivery_id": held.id,
+            "number": held.attempts + 1,
+            "endpoint": _storable(attempt.endpoint),
+            "provider": attempt.provider,
+            "outcome": attempt.outcome,
+            "detail": _storable(attempt.detail),
+            "provider_message_id": _storable(attempt.provider_message_id),
+            "started_at": attempt.started_at,
+            "finished_at": attempt.finished_at,
+        }
 
 
 async def _forget_devices(connection: AsyncConnection, settlements: Iterable[Settlement]) -> None:

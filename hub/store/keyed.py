@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.store.prepared import Prepared
 from hub.store.rows import Row
 
 
@@ -55,3 +57,37 @@ def id_of(value: Any) -> UUID:
 def _hex(value: object) -> str:
     assert isinstance(value, UUID)  # noqa: S101 - nothing else in keys needs help
     return value.hex
+
+
+class ByKeys:
+    """The same for a SELECT of SQLAlchemy's, so that columns arrive in its types.
+
+    The statement is made once, and is the same for any number of keys. Rows come in no order on SQLite.
+    """
+
+    def __init__(self, select: sa.Select[Any], *key: sa.Column[Any], lock: bool = False) -> None:
+        """`key` are columns that `select` reads from; together they name one row, or a few."""
+        self._sqlite = select.where(sa.tuple_(*key).in_(sa.bindparam("keys", expanding=True)))
+        self._names = [column.name for column in key]
+        arrays = [sa.bindparam(column.name, type_=sa.ARRAY(_plain(column.type))) for column in key]
+        values = [sa.column(f"wanted_{column.name}", _plain(column.type)) for column in key]
+        wanted = sa.func.unnest(*arrays).table_valued(*values).render_derived(name="wanted")
+        same = (column == wanted.c[f"wanted_{column.name}"] for column in key)
+        look_up = select.where(*same).offset(sa.literal_column("0"))
+        found = (look_up.with_for_update() if lock else look_up).lateral("found")
+        self._postgres = Prepared(sa.select(found).select_from(wanted.join(found, sa.true())))
+
+    async def rows(self, connection: AsyncConnection, keys: Sequence[tuple[Any, ...]]) -> Sequence[Row]:
+        """Read the rows of some keys."""
+        if not keys:
+            return []
+        if connection.dialect.name == "postgresql":
+            columns = map(list, zip(*keys, strict=True))
+            return await self._postgres.rows(connection, dict(zip(self._names, columns, strict=True)))
+        rows: Sequence[Row] = (await connection.execute(self._sqlite, {"keys": list(keys)})).all()
+        return rows
+
+
+def _plain(of: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """Return the type of a column as values have it, without a collation."""
+    return sa.Text() if isinstance(of, sa.Text) else of
