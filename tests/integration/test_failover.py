@@ -22,7 +22,7 @@ from hub.core.model import Channel, DeliveryState
 from hub.core.rates import Rate
 from hub.store.alerts import SqlAlerts
 from tests.integration.test_alert_targets import HOOK, SECRET
-from tests.integration.test_worker import MINUTE, World, running, states
+from tests.integration.test_worker import MINUTE, World, open_world, running, states
 from tests.support.clock import START
 from tests.support.http_fake import HttpFake, Reply, closed_port
 from tests.support.scripted import ScriptedProvider
@@ -334,7 +334,9 @@ async def test_dead_letters_are_told_of_once_by_whichever_worker_and_then_in_a_d
     assert "ada@example.com" not in json.dumps(data)
 
 
-async def test_a_running_worker_tells_at_once_and_a_webhook_that_is_away_disturbs_nothing(world: World) -> None:
+async def test_a_running_worker_tells_at_once_and_a_webhook_that_is_away_disturbs_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.email.default = Permanent("bad credentials", fault=Fault.PROVIDER)
 
     async def until_nudged(event: asyncio.Event, milliseconds: int) -> None:
@@ -350,7 +352,7 @@ async def test_a_running_worker_tells_at_once_and_a_webhook_that_is_away_disturb
             told.set()
             return taken
 
-        alerter._told = watched  # type: ignore[method-assign] # to see when it has happened
+        monkeypatch.setattr(alerter, "_told", watched)
         notification = await world.publish({"channel": "email", "after": 0}, {"channel": "push", "after": "1h"})
         async with running(world.worker(alerter=alerter, wait=until_nudged)) as worker:
             worker.nudge()
