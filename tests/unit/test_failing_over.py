@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from fallback.breaker_metrics import BreakerMetrics
 from fallback.conclusions import Round
 from fallback.dispatch import NOBODY_READY, Dispatcher
 from fallback.providers.base import Fault, Ok, Outcome, Permanent, Transient
@@ -355,6 +357,23 @@ async def test_who_is_looking_takes_no_call_of_the_limit() -> None:
     desk = Desk(rates={"first": [Rate(1, 3_600_000)]})
     assert (await desk.dispatch(make_claim(email=None))).state is DeliveryState.SKIPPED
     assert (await desk.dispatch()).provider == "first"
+
+
+async def test_the_gauge_shows_each_provider_of_each_channel() -> None:
+    desk = Desk()
+    registry = CollectorRegistry()
+    registry.register(BreakerMetrics(desk.routes))
+
+    def shown(channel: str, provider: str) -> float | None:
+        labels = {"channel": channel, "provider": provider}
+        return registry.get_sample_value("bellwire_provider_breaker_state", labels)
+
+    await opened(desk)
+    assert [shown("email", "first"), shown("email", "second"), shown("sms", "first")] == [2, 0, 0]
+    desk.clock.advance(BreakerPolicy().pause)
+    assert shown("email", "first") == 1
+    await desk.dispatch()
+    assert shown("email", "first") == 0
 
 
 # What outcomes mean
