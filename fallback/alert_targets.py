@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from typing import Any
@@ -79,6 +80,8 @@ class Apprise:
 
         """
         sdk = import_extra("apprise", "apprise")
+        # It logs what it cannot use or reach, whole: with the tokens that its URLs consist of.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)
         self._text = sdk.NotifyFormat.TEXT
         self._failure = sdk.NotifyType.FAILURE
         self._apprise = sdk.Apprise()

@@ -11,6 +11,7 @@ import structlog
 
 from fallback.alert_targets import targets
 from fallback.alerter import Alerter
+from fallback.breaker_metrics import BreakerMetrics
 from fallback.dispatch import Dispatcher
 from fallback.expander import CHUNK, Expander
 from fallback.expander import IDLE as REST
@@ -84,6 +85,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._settler = Settler(queue, clock, wait=wait, random=random)
         self.routes = Routes(providers, clock, limiter=limiter, rates=rates)
+        self.breakers = BreakerMetrics(self.routes)
         dispatcher = Dispatcher(
             queue=queue,
             presence=presence,

@@ -158,4 +158,4 @@ def test_wrong_settings_are_told_without_secrets(
     with caplog.at_level(logging.INFO), pytest.raises(ConfigurationError) as caught:
         made(**settings)
     assert words in str(caught.value)
-    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in str(caught.value) + caplog.text

@@ -60,7 +60,8 @@ class World:
     push: ScriptedProvider = field(default_factory=ScriptedProvider)
 
     def worker(self, **options: Any) -> Worker:
-        providers = ProviderRegistry({Channel.EMAIL: [self.email], Channel.PUSH: [self.push]})
+        chosen = {Channel.EMAIL: [self.email], Channel.PUSH: [self.push], **options.pop("providers", {})}
+        providers = ProviderRegistry(chosen)
         return Worker(
             hub=self.hub,
             queue=self.queue,
@@ -98,7 +99,13 @@ def shared(world: World) -> SharedRows:
 
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[World]:
-    database = await open_database(database_url)
+    async with open_world(database_url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def open_world(url: str) -> AsyncIterator[World]:
+    database = await open_database(url)
     clock, bus = ManualClock(), MemoryBus()
     hub = Hub(
         inbox=SqlInboxStore(database),

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from fallback.dispatch import Dispatcher
-from fallback.providers.base import Fault, Ok, Outcome, Permanent, Surroundings, Transient
+from fallback.providers.base import Fault, Ok, Outcome, Permanent, Provider, Surroundings, Transient
 from fallback.registry import ProviderRegistry
 from fallback.render import Message, Renderer
 from fallback.routes import Guard, Routes
@@ -57,6 +57,7 @@ NAMES = ("a", "b", "c")
 class Scripted:
     """A provider that answers as it is told, and checks that it may be called."""
 
+    name: ClassVar[str] = ""
     channels: ClassVar[frozenset[Channel]] = frozenset(Channel)
     preference: ClassVar[int] = 0
 
@@ -94,7 +95,7 @@ class Worker:
 
     def __init__(self, world: FailoverMachine) -> None:
         self.providers = [Scripted(name, world) for name in NAMES]
-        registry = ProviderRegistry(dict.fromkeys(Channel, self.providers))
+        registry = ProviderRegistry({channel: list[Provider](self.providers) for channel in Channel})
         self.routes = Routes(
             registry, world.clock, limiter=world.limiter, rates={"b": [RATE]}, policy=POLICY, sleep=world.sleep
         )
@@ -108,7 +109,7 @@ class Worker:
         )
 
     def guard(self, provider: Scripted, channel: Channel) -> Guard:
-        return next(guard for guard in self.routes.of(channel).guards if guard.provider is provider)
+        return next(guard for guard in self.routes.of(channel).guards if guard.provider.name == provider.name)
 
 
 class FailoverMachine(RuleBasedStateMachine):

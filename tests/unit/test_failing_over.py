@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from fallback.breaker_metrics import BreakerMetrics
 from fallback.conclusions import Round
 from fallback.dispatch import NOBODY_READY, Dispatcher
 from fallback.providers.base import Fault, Ok, Outcome, Permanent, Transient
@@ -313,7 +315,7 @@ async def test_a_trial_that_is_cut_off_leaves_room_for_the_next() -> None:
     assert desk.routes.of(Channel.EMAIL).ready_at(desk.clock.now()) == desk.clock.now()
 
 
-async def test_the_last_look_is_after_the_wait_for_the_rate_limit() -> None:
+async def test_the_last_look_is_after_the_wait_for_the_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads while their mail stands in line gets none."""
     order: list[str] = []
     desk = Desk(rates={"first": [Rate(1, 1_000)]})
@@ -329,8 +331,8 @@ async def test_the_last_look_is_after_the_wait_for_the_rate_limit() -> None:
         order.append("rung")
         return await rung(*arguments)  # type: ignore[arg-type] # handed on
 
-    pacer.enter = watched_enter  # type: ignore[method-assign]
-    desk.rung = watched_rung  # type: ignore[method-assign]
+    monkeypatch.setattr(pacer, "enter", watched_enter)
+    monkeypatch.setattr(desk, "rung", watched_rung)
     desk.first.before = lambda: order.append("call")
     await desk.dispatch()
     assert order == ["line", "rung", "call"]
@@ -355,6 +357,23 @@ async def test_who_is_looking_takes_no_call_of_the_limit() -> None:
     desk = Desk(rates={"first": [Rate(1, 3_600_000)]})
     assert (await desk.dispatch(make_claim(email=None))).state is DeliveryState.SKIPPED
     assert (await desk.dispatch()).provider == "first"
+
+
+async def test_the_gauge_shows_each_provider_of_each_channel() -> None:
+    desk = Desk()
+    registry = CollectorRegistry()
+    registry.register(BreakerMetrics(desk.routes))
+
+    def shown(channel: str, provider: str) -> float | None:
+        labels = {"channel": channel, "provider": provider}
+        return registry.get_sample_value("bellwire_provider_breaker_state", labels)
+
+    await opened(desk)
+    assert [shown("email", "first"), shown("email", "second"), shown("sms", "first")] == [2, 0, 0]
+    desk.clock.advance(BreakerPolicy().pause)
+    assert shown("email", "first") == 1
+    await desk.dispatch()
+    assert shown("email", "first") == 0
 
 
 # What outcomes mean
@@ -382,8 +401,8 @@ def test_what_calls_say_about_the_provider(outcomes: list[Outcome], sign: Sign, 
 
 
 def test_nothing_passes_on_that_was_sent_or_may_have_been() -> None:
-    assert not any(map(passes_on, (Ok(), MAYBE, BUSY, GONE)))
-    assert all(map(passes_on, (AWAY, BROKEN, UNFIT)))
+    outcomes: list[Outcome] = [Ok(), MAYBE, BUSY, GONE, AWAY, BROKEN, UNFIT]
+    assert [outcome for outcome in outcomes if passes_on(outcome)] == [AWAY, BROKEN, UNFIT]
 
 
 def test_a_round_without_calls_has_no_last_one() -> None:
