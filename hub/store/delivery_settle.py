@@ -14,6 +14,7 @@ from sqlalchemy import Boolean, Row, bindparam, case, delete, func, select, upda
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import DeliveryState
+from hub.core.transitions import Actor, may
 from hub.ports import Settlement
 from hub.store.delivery_sql import keyed
 from hub.store.delivery_turns import Key, next_turns, take_turns
@@ -63,7 +64,7 @@ async def settle(
     """
     wanted: dict[Key, Settlement] = {}
     for settlement in settlements:
-        _check(settlement)
+        _check(settlement, Actor.RESCUER if spent else Actor.WORKER)
         wanted.setdefault((settlement.tenant, settlement.delivery), settlement)
     if not wanted:
         return []
@@ -84,9 +85,9 @@ async def settle(
     return [delivery for _, delivery in ours]
 
 
-def _check(settlement: Settlement) -> None:
-    if settlement.state is DeliveryState.SENDING:
-        raise ValueError("a settlement ends a claim; it cannot leave the delivery `sending`")
+def _check(settlement: Settlement, actor: Actor) -> None:
+    if not may(actor, DeliveryState.SENDING, settlement.state):
+        raise ValueError(f"a {actor.value} cannot end a claim as `{settlement.state.value}`")
     if settlement.state is DeliveryState.QUEUED and settlement.due_at is None:
         raise ValueError("a delivery that goes back to the queue needs `due_at`")
     if settlement.attempts and settlement.provider_calls < 1:
