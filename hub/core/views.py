@@ -193,6 +193,7 @@ def delivery_view(delivery: Delivery, attempts: list[wire.AttemptOut]) -> wire.D
         state=delivery.state.value,
         reason=delivery.reason,
         due_at=rfc3339(delivery.due_at),
+        finished_at=rfc3339_or_none(delivery.finished_at),
         unless=rung_name(delivery.unless),
         when=delivery.when.value,
         provider=delivery.provider,

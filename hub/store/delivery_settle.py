@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import AlertGroup, Channel, DeliveryState, FailureKind
+from hub.core.transitions import Actor, may
 from hub.ports import Settlement
 from hub.store.alerts import Failed, count_failures
 from hub.store.bulk import Bulk
@@ -52,7 +53,7 @@ async def settle(
     """
     wanted: dict[Key, Settlement] = {}
     for settlement in settlements:
-        _check(settlement)
+        _check(settlement, Actor.RESCUER if spent else Actor.WORKER)
         wanted.setdefault((settlement.tenant, settlement.delivery), settlement)
     if not wanted:
         return []
@@ -76,9 +77,9 @@ async def settle(
     return [delivery for _, delivery in ours]
 
 
-def _check(settlement: Settlement) -> None:
-    if settlement.state is DeliveryState.SENDING:
-        raise ValueError("a settlement ends a claim; it cannot leave the delivery `sending`")
+def _check(settlement: Settlement, actor: Actor) -> None:
+    if not may(actor, DeliveryState.SENDING, settlement.state):
+        raise ValueError(f"a {actor.value} cannot end a claim as `{settlement.state.value}`")
     if settlement.state is DeliveryState.QUEUED and settlement.due_at is None:
         raise ValueError("a delivery that goes back to the queue needs `due_at`")
     if settlement.attempts and settlement.provider_calls < 1:

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hub.ports import DeliveryQueue, PersonalData, SharedLog
+from hub.ports.operating import QueueControl
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
+from hub.store.queue_control import SqlQueueControl
 from hub.store.shared import SqlSharedLog
 from tests.support.rows import Rows
 
@@ -37,6 +39,11 @@ def log(database: Database) -> SharedLog:
 @pytest.fixture
 def queue(database: Database) -> DeliveryQueue:
     return SqlDeliveryQueue(database)
+
+
+@pytest.fixture
+def control(database: Database) -> QueueControl:
+    return SqlQueueControl(database)
 
 
 @pytest.fixture

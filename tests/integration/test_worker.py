@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,9 @@ from fallback.worker import Worker
 from hub.bus.memory import MemoryBus
 from hub.core import wire
 from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkAction, Selection, Step
+from hub.core.model.queues import EventKind, Gauges, QueueKey, RateKey, WorkerSign
 from hub.core.plan import RECHECK
+from hub.core.retry import POLICIES
 from hub.ports import ExpansionKey, Settlement
 from hub.revoked import RevokedTokens
 from hub.service import Hub
@@ -31,15 +33,18 @@ from hub.store.engine import Database, open_database
 from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
+from hub.store.queue_control import SqlQueueControl
 from hub.store.revocations import SqlRevocations
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
+from hub.store.worker_reports import SqlWorkerReports
 from tests.support.clock import START, ManualClock
 from tests.support.deliveries import FixedPresence
 from tests.support.scripted import ScriptedProvider
 from tests.support.shared_rows import SharedRows
 
 ADA = InboxKey("default", "ada")
+MAIL = QueueKey("default", Channel.EMAIL)
 MINUTE = 60_000
 LOOPS = 7
 """How many loops a worker has."""
@@ -458,3 +463,68 @@ async def test_an_audience_is_expanded_as_soon_as_the_worker_hears_of_it(world: 
         notification = await world.publish({"channel": "email"}, recipients={"broadcast": True})
         await world.email.called.wait()
     assert await shared.states(notification) == {"sent": 1}
+
+
+async def test_a_paused_queue_stands_still_on_every_worker(world: World) -> None:
+    """Nobody tells the workers: they have no bus in common with whoever pauses."""
+    workers, control = [world.worker(), world.worker()], SqlQueueControl(world.database)
+    await control.pause(MAIL, world.clock.now())
+    notification = await world.publish({"channel": "email"}, {"channel": "push"})
+    settled = [await worker.run_once() for worker in workers]
+    assert states([each for some in settled for each in some]) == [DeliveryState.SENT], "the push"
+    assert await world.states(notification) == ["queued", "sent"]
+    await control.resume(MAIL)
+    settled = [await worker.run_once() for worker in workers]
+    assert states([each for some in settled for each in some]) == [DeliveryState.SENT]
+    assert len(world.email.calls) == 1
+
+
+async def test_a_retry_gives_all_attempts_anew_and_counts_on(world: World) -> None:
+    worker, control = world.worker(), SqlQueueControl(world.database)
+    limit = POLICIES[Channel.EMAIL].max_attempts
+    world.email.default = Transient("busy")
+    await world.publish({"channel": "email"})
+    for attempts in (limit, 2 * limit):
+        settled = [each for _ in range(limit) for each in await worker.run_once()]
+        assert states(settled) == [DeliveryState.QUEUED] * (limit - 1) + [DeliveryState.FAILED]
+        assert await worker.run_once() == []
+        await control.act("default", settled[-1].delivery, EventKind.RETRIED, world.clock.now())
+        history = await control.history("default", settled[-1].delivery)
+        assert history is not None
+        assert (history.delivery.attempts, history.delivery.forgiven) == (attempts, attempts)
+        assert [attempt.number for attempt in history.attempts] == list(range(1, attempts + 1))
+    world.email.default = Ok()
+    assert states(await worker.run_once()) == [DeliveryState.SENT]
+
+
+class _Heard(SqlWorkerReports):
+    """Says when it has been told."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.reported, self.gauged = asyncio.Event(), asyncio.Event()
+
+    async def report(self, sign: WorkerSign, counts: Mapping[RateKey, int], now: int) -> None:
+        await super().report(sign, counts, now)
+        self.reported.set()
+
+    async def gauges(self, now: int) -> Gauges:
+        gauges = await super().gauges(now)
+        self.gauged.set()
+        return gauges
+
+
+async def test_a_worker_tells_of_itself_and_what_it_did(world: World) -> None:
+    reports, control = _Heard(world.database), SqlQueueControl(world.database)
+    worker = world.worker(reports=reports)
+    await world.publish({"channel": "email"})
+    await worker.run_once()
+    assert await reports.providers(world.clock.now()) is None
+    async with running(worker):
+        await reports.reported.wait()
+        await reports.gauged.wait()
+        assert await reports.providers(world.clock.now()) == {Channel.EMAIL: "scripted", Channel.PUSH: "scripted"}
+    assert "bellwire_queue_depth" in {metric.name for metric in worker.metrics.collect()}
+    assert await reports.providers(world.clock.now()) is None, "gone at once"
+    [email] = await control.states("default", (Channel.EMAIL,), world.clock.now())
+    assert list(email.rates.values()) == [{"sent": 1}]

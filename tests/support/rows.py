@@ -120,6 +120,18 @@ class Rows:
         )
         return delivery
 
+    async def end(self, delivery: UUID, state: DeliveryState = DeliveryState.FAILED, **columns: Any) -> UUID:
+        """Write an end into a delivery's row, as if it had been claimed once."""
+        ending = {"state": state.value, "reason": "it was so", "finished_at": START, "fence": 1} | columns
+        await self._write(update(deliveries).where(deliveries.c.id == delivery).values(ending))
+        return delivery
+
+    async def dead(self, number: int, at: int, **columns: Any) -> list[UUID]:
+        """Write dead deliveries of as many users, each of which failed a second after the one before."""
+        notification = await self.notification(users=[f"user-{index}" for index in range(number)])
+        made = [await self.delivery(notification, user=f"user-{index}") for index in range(number)]
+        return [await self.end(each, finished_at=at + index * 1000, **columns) for index, each in enumerate(made)]
+
     async def touch(self, notification: UUID, *, tenant: str = "default", user: str = "ada", **columns: Any) -> None:
         """Change an item as if the user had done something, without cancelling anything."""
         await self._write(

@@ -133,6 +133,7 @@ class DeliveryOut(Struct, frozen=True):
     state: str
     reason: str | None
     due_at: str
+    finished_at: str | None
     unless: str | None
     when: str
     provider: str | None
