@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=30, ge=1, le=3600)
     """How long a worker's claim outlives it: what a vanished worker held is sent by another after that."""
 
+    schedules_per_tenant: int = Field(default=10_000, ge=0)
+    """Schedules that a tenant may have, those that have ended aside."""
+
     email_provider: str | None = None
     """`smtp`, `sendgrid` or `console`; unset: what is configured, else `console` in development."""
     push_provider: str | None = None

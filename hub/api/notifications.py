@@ -56,14 +56,14 @@ class Notifications:
     async def publish(self, request: Request) -> Response:
         """Store a notification for its recipients; under a known Idempotency-Key, repeat the first answer."""
         tenant = self._guard.require_publisher(request)
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         body = await read_json(request, PUBLISH, limit=MAX_PUBLISH)
         return published(request, await self._hub.notifications.publish(tenant, body, key), "/v1/notifications")
 
     async def publish_batch(self, request: Request) -> Response:
         """Store many notifications, and tell for each what became of it: a bad one leaves the others unharmed."""
         tenant = self._guard.require_publisher(request)
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         body = await read_json(request, _BATCH, limit=MAX_BATCH_BODY)
         if not 1 <= len(body.notifications) <= MAX_BATCH:
             raise InvalidRequest(f"give 1 to {MAX_BATCH:,} notifications", pointer="$.notifications")
@@ -107,7 +107,7 @@ def _batch_result(place: int, outcome: PublishOutcome | Exception) -> wire.Batch
     return wire.BatchResultOut(problem.status, problem=problem)
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """Return the Idempotency-Key header; the use case checks its form."""
     keys = request.headers.getlist("idempotency-key")
     if len(keys) > 1:

@@ -15,6 +15,7 @@ from hub.api.inbox import Inbox
 from hub.api.metrics import Metrics
 from hub.api.notifications import Notifications
 from hub.api.openapi import Docs
+from hub.api.schedules import Schedules
 from hub.api.static import Assets, static_directory
 from hub.api.tickets import Tickets
 from hub.api.tokens import Tokens
@@ -53,6 +54,7 @@ def api_routes(
     for resource in (
         Notifications(hub, guard),
         Events(hub, guard),
+        Schedules(hub, guard),
         Topics(hub, guard),
         Users(hub, guard),
         Inbox(hub, guard),

@@ -13,6 +13,7 @@ from hub.ports.inbox import InboxStore
 from hub.ports.personal import PersonalData
 from hub.ports.presence import OFFLINE_AFTER, PRESENCE_TTL, Presence, PresenceEntry, PresenceState
 from hub.ports.queue import Claim, DeliveryQueue, Lane, Settlement
+from hub.ports.schedules import Change, NewSchedule, ScheduleStore
 from hub.ports.shared import SharedLog
 from hub.ports.users import Directory
 
@@ -23,6 +24,7 @@ __all__ = [
     "Authenticator",
     "Bus",
     "BusListener",
+    "Change",
     "Claim",
     "Clock",
     "DeliveryQueue",
@@ -33,6 +35,7 @@ __all__ = [
     "Identity",
     "InboxStore",
     "Lane",
+    "NewSchedule",
     "News",
     "PersonalData",
     "Presence",
@@ -40,6 +43,7 @@ __all__ = [
     "PresenceState",
     "Revocation",
     "Revocations",
+    "ScheduleStore",
     "Settlement",
     "SharedLog",
     "TicketStore",

@@ -42,8 +42,11 @@ class InboxStore(Protocol):
         For a shared audience it is one event of the tenant's log (appended at `deliver_at` if that is in the future)
         and the topic, however many there are; no head moves.
 
+        A run of a schedule is stored with the schedule's move, or neither is.
+
         Raises:
             IdempotencyConflict: the key is known with another body hash.
+            RunTaken: the schedule is not as it was when the run was decided, or another process holds it.
             DataError: the database refused a value; nothing is stored.
 
         """

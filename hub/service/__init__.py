@@ -9,6 +9,7 @@ from hub.service.hub import Hub
 from hub.service.inbox import Acknowledged, Inbox
 from hub.service.notifications import Notifications, PublishOutcome
 from hub.service.privacy import Privacy
+from hub.service.schedules import Fired, Schedules
 from hub.service.topics import Topics
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
@@ -17,11 +18,13 @@ __all__ = [
     "DISCONNECT_EVENT",
     "Access",
     "Acknowledged",
+    "Fired",
     "Hub",
     "Inbox",
     "Notifications",
     "Privacy",
     "PublishOutcome",
+    "Schedules",
     "Topics",
     "Upkeep",
     "Users",

@@ -32,6 +32,7 @@ from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import START, ManualClock
@@ -106,6 +107,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
+        schedules=SqlScheduleStore(database),
         bus=bus,
         presence=FixedPresence(),
         clock=clock,

@@ -65,6 +65,7 @@ from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tables import deliveries, metadata
 from hub.store.tickets import SqlTicketStore
@@ -181,6 +182,7 @@ class FallbackMachine(RuleBasedStateMachine):
             directory=SqlDirectory(self.database),
             personal=SqlPersonalData(self.database),
             tickets=SqlTicketStore(self.database),
+            schedules=SqlScheduleStore(self.database),
             bus=MemoryBus(),
             presence=presence,
             clock=self.clock,

@@ -27,6 +27,7 @@ from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
@@ -79,6 +80,7 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
+        schedules=SqlScheduleStore(database),
         bus=bus,
         presence=MemoryPresence(born=0),
         clock=clock,

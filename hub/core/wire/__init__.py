@@ -63,6 +63,17 @@ from hub.core.wire.publishing import (
     SharedOut,
     StepIn,
 )
+from hub.core.wire.schedules import (
+    RunOut,
+    RunTimeOut,
+    RunTimesOut,
+    ScheduleDetailOut,
+    ScheduleIn,
+    ScheduleOut,
+    SchedulePatchIn,
+    SchedulesOut,
+    TimingIn,
+)
 from hub.core.wire.topics import MembersChangedOut, MembersIn, MembersOut, TopicsOut
 from hub.core.wire.users import (
     ContactIn,
@@ -144,6 +155,14 @@ __all__ = [
     "RevokeIn",
     "RevokeOut",
     "RevokedBefore",
+    "RunOut",
+    "RunTimeOut",
+    "RunTimesOut",
+    "ScheduleDetailOut",
+    "ScheduleIn",
+    "ScheduleOut",
+    "SchedulePatchIn",
+    "SchedulesOut",
     "Seen",
     "ServerFrame",
     "ServerPing",
@@ -153,6 +172,7 @@ __all__ = [
     "Snooze",
     "StepIn",
     "TicketOut",
+    "TimingIn",
     "TopicsOut",
     "Unarchive",
     "Unread",
