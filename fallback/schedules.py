@@ -18,6 +18,9 @@ BATCH = 100
 PUT_OFF = 1_000
 """Milliseconds for which a schedule is left alone that another process holds, so that it is not in others' way."""
 
+HOUSEKEEPING = 3_600_000
+"""Milliseconds between looks for schedules that ended long ago."""
+
 
 class Firing(Protocol):
     """What is asked of the hub."""
@@ -28,6 +31,10 @@ class Firing(Protocol):
 
     async def next_due(self) -> int | None:
         """Tell when the next schedule is due."""
+        ...
+
+    async def forget_ended(self) -> int:
+        """Delete schedules that ended long ago; returns how many."""
         ...
 
 
@@ -51,3 +58,7 @@ class ScheduleRunner:
         due, now = await self._schedules.next_due(), self._clock.now()
         # One that is due and was not fired is in another process's hands.
         return TICK if due is None or due <= now else min(TICK, due - now)
+
+    async def forget(self) -> int:
+        """Delete schedules that ended long ago; returns the milliseconds until the next round (none: there is more)."""
+        return 0 if await self._schedules.forget_ended() else HOUSEKEEPING

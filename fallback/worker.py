@@ -80,16 +80,17 @@ class Worker:
         )
         rescuer = Rescuer(queue, clock, rescued=self.nudge)
         scheduler = Scheduler(hub.upkeep, clock)
+        runner = ScheduleRunner(hub.schedules, clock)
         self._deliveries = DueLoop("deliveries", self._pool.fill, clock, at_most=IDLE, wait=wait, random=random)
         self._expansions = DueLoop("expansions", self._expander.round, clock, at_most=REST, wait=wait, random=random)
         self._timers = DueLoop("timers", scheduler.timers, clock, at_most=TICK, wait=wait, random=random)
-        runner = ScheduleRunner(hub.schedules, clock)
         self._schedules = DueLoop("schedules", runner.round, clock, at_most=LOOK, wait=wait, random=random)
         self._leases = Loop("leases", self._pool.renew, wait=wait, random=random)
         self._others = [
             Loop("rescuer", rescuer.round, wait=wait, random=random),
             Loop("leftovers", scheduler.leftovers, wait=wait, random=random),
             Loop("housekeeping", scheduler.housekeeping, wait=wait, random=random),
+            Loop("ended schedules", runner.forget, wait=wait, random=random),
         ]
 
     async def run(self) -> None:

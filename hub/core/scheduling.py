@@ -112,7 +112,7 @@ def patch(schedule: Schedule, request: wire.SchedulePatchIn, now: int) -> Change
         changed = replace(changed, timing=made, next_at=first, ended_at=None)
         dropped = due if due is not None and first > due else None
     if request.notification is not UNSET or timing is not None:
-        template = _TEMPLATE.decode(schedule.notification) if request.notification is UNSET else request.notification
+        template = template_of(schedule) if request.notification is UNSET else request.notification
         first = max(changed.next_at or now, now)
         changed = replace(changed, notification=_template(template, schedule.tenant, changed.timing, first))
     return Changed(changed, () if dropped is None else (_dropped(dropped, now, BEFORE_CHANGED),))
@@ -180,7 +180,12 @@ def run_by_hand(schedule: Schedule, now: int) -> Publication:
 
 def by_request(schedule: Schedule, now: int) -> Publication:
     """Prepare what a schedule publishes, as if it were asked for now."""
-    return publication.prepare(_TEMPLATE.decode(schedule.notification), tenant=schedule.tenant, now=now)
+    return publication.prepare(template_of(schedule), tenant=schedule.tenant, now=now)
+
+
+def template_of(schedule: Schedule) -> wire.PublishIn:
+    """Read what a schedule publishes."""
+    return _TEMPLATE.decode(schedule.notification)
 
 
 def named_users(template: bytes) -> list[str]:

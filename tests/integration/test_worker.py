@@ -42,7 +42,7 @@ from tests.support.shared_rows import SharedRows
 
 ADA = InboxKey("default", "ada")
 MINUTE = 60_000
-LOOPS = 7
+LOOPS = 9
 """How many loops a worker has."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -53,7 +53,7 @@ def runs(expression: str, zone: str, after: str, until: str) -> list[str | None]
 
 def walked(expression: str, zone: str, after: int, until: int) -> Iterator[int]:
     """Walk over every minute, as Debian's cron does: what is skipped runs at once, what is repeated does not again."""
-    matcher = CronSim(expression, datetime(2000, 1, 1))
+    matcher = CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
     minute, hour, *_ = expression.split()
     specific = not (minute.startswith("*") or hour.startswith("*"))
 

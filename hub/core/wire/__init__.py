@@ -43,6 +43,7 @@ from hub.core.wire.personal import (
     ExportedItem,
     ExportedMembership,
     ExportedNotification,
+    ExportedSchedule,
     ExportOut,
 )
 from hub.core.wire.publishing import (
@@ -123,6 +124,7 @@ __all__ = [
     "ExportedItem",
     "ExportedMembership",
     "ExportedNotification",
+    "ExportedSchedule",
     "HealthOut",
     "InboxOut",
     "Item",
