@@ -8,7 +8,7 @@ from typing import Any, Final
 from hub.api.operations import Access, Answer, Operation, Parameter
 from hub.core import wire
 from hub.core.cron import MAX_EXPRESSION
-from hub.core.errors import IdempotencyConflict, InvalidRequest, LimitReached, NotBuilt, NotFound
+from hub.core.errors import IdempotencyConflict, InvalidRequest, NotBuilt, NotFound
 from hub.core.schedule import CATCH_UP
 from hub.core.text import MAX_ID
 
@@ -55,7 +55,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_CREATE_KEY,),
         wire.ScheduleIn,
         {**_TIMING, "name": "Stand-up", "notification": _NOTIFICATION},
-        (IdempotencyConflict, LimitReached, NotBuilt),
+        (IdempotencyConflict, NotBuilt),
     ),
     Operation(
         "GET",

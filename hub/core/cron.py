@@ -44,7 +44,7 @@ def check_expression(expression: str, pointer: str) -> str:
     try:
         CronSim(expression, datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock's time
     except CronSimError as error:
-        raise InvalidRequest(f"is not a cron expression that ever fires: {error}", pointer=pointer) from None
+        raise InvalidRequest(f"is no cron expression, or one that never fires: {error}", pointer=pointer) from None
     return " ".join(parts)
 
 

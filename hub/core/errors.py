@@ -4,7 +4,7 @@
     * `RequestError`: the caller can do something about it; becomes an RFC 9457 problem or an `error` frame.
         * `MalformedBody` (400), `InvalidRequest` (422), `BodyTooLarge` (413), `UnsupportedMediaType` (415)
         * `Unauthenticated` (401), `Forbidden` (403), `NotFound` (404), `MethodNotAllowed` (405)
-        * `IdempotencyConflict` (409), `LimitReached` (409), `NotBuilt` (501), `Unavailable` (503)
+        * `IdempotencyConflict` (409), `NotBuilt` (501), `Unavailable` (503)
     * `ProtocolViolation`: a live client broke the protocol; carries the close code.
     * `ConfigurationError`: the process cannot start as it is set up; the message says what to do.
     * `DataError`: the database refused a value (the caller's fault, not an outage).
@@ -114,14 +114,6 @@ class IdempotencyConflict(RequestError):
     slug = "idempotency-conflict"
     status = 409
     title = "The idempotency key belongs to another request"
-
-
-class LimitReached(RequestError):
-    """The tenant has as many of these as it may have."""
-
-    slug = "limit-reached"
-    status = 409
-    title = "A limit of this tenant is reached"
 
 
 class NotBuilt(RequestError):

@@ -34,7 +34,7 @@ class ScheduleStore(Protocol):
 
         Raises:
             IdempotencyConflict: the key was used for something else.
-            LimitReached: the tenant has `limit` schedules that have not ended. Calls at the same moment may add
+            InvalidRequest: the tenant has `limit` schedules that have not ended. Calls at the same moment may add
                 one more each.
 
         """

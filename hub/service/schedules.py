@@ -68,7 +68,7 @@ class Schedules:
         """Store a schedule, or find what an earlier call under the same key stored.
 
         Raises:
-            InvalidRequest, NotBuilt, IdempotencyConflict, LimitReached: nothing is stored.
+            InvalidRequest, NotBuilt, IdempotencyConflict: nothing is stored.
             StoreUnavailable: the caller should retry, with the same idempotency key.
 
         """

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.errors import IdempotencyConflict, LimitReached
+from hub.core.errors import IdempotencyConflict, InvalidRequest
 from hub.core.model import Cron, Every, IdempotencyRecord, Missed, Move, Once, RunRecord, Schedule, Timing
 from hub.core.scheduling import named_users
 from hub.ports import Change, NewSchedule
@@ -207,7 +207,7 @@ async def _add(connection: AsyncConnection, new: NewSchedule, limit: int) -> byt
     )
     there = (await connection.execute(sa.select(sa.func.count()).select_from(some.subquery()))).scalar_one()
     if there >= limit:
-        raise LimitReached(
+        raise InvalidRequest(
             f"this tenant has {limit:,} schedules that have not ended: delete some, or raise "
             "BELLWIRE_SCHEDULES_PER_TENANT"
         )

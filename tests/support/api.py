@@ -70,6 +70,7 @@ class Api:
 @asynccontextmanager
 async def open_api(database_url: str, settings: Settings | None = None) -> AsyncIterator[Api]:
     """Put the interface together."""
+    settings = settings or Settings(data_dir=Path("unused"))
     database = await open_database(database_url)
     clock = ManualClock()
     bus = MemoryBus()
@@ -85,12 +86,13 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
         presence=MemoryPresence(born=0),
         clock=clock,
         revoked=revoked,
+        schedules_per_tenant=settings.schedules_per_tenant,
     )
     keyring, mailbox, draining = Keyring(KEYS), DevMailbox(), [False]
     routes = api_routes(
         hub,
         RevokingAuthenticator(keyring, revoked),
-        settings or Settings(data_dir=Path("unused")),
+        settings,
         draining=lambda: draining[0],
         metrics=node_registry(),
         mailbox=mailbox,
