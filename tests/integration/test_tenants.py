@@ -20,7 +20,7 @@ import jwt
 import pytest
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from hub.core.ids import connection_id, random_token
+from hub.core.ids import connection_id, random_token, uuid7
 from hub.core.model import MarkAction
 from hub.core.views import rfc3339
 from hub.store.tables import metadata
@@ -48,7 +48,7 @@ class Aim:
     page: str = field(default_factory=lambda: urlsafe_b64encode(f"1763700000000.{uuid4().hex}".encode()).decode())
     idempotency: str = field(default_factory=random_token)
     event: str = field(default_factory=random_token)
-    schedule: str = field(default_factory=lambda: str(uuid4()))
+    schedule: str = field(default_factory=lambda: str(uuid7(1_763_700_000_000)))
     topic: str = field(default_factory=lambda: f"topic-{random_token()}")
     until: str = ""
 
