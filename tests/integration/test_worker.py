@@ -22,6 +22,7 @@ from hub.bus.memory import MemoryBus
 from hub.core import wire
 from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkAction, Selection, Step
 from hub.core.plan import RECHECK
+from hub.core.views import rfc3339
 from hub.ports import ExpansionKey, Settlement
 from hub.revoked import RevokedTokens
 from hub.service import Hub
@@ -453,3 +454,26 @@ async def test_an_audience_is_expanded_as_soon_as_the_worker_hears_of_it(world: 
         notification = await world.publish({"channel": "email"}, recipients={"broadcast": True})
         await world.email.called.wait()
     assert await shared.states(notification) == {"sent": 1}
+
+
+async def test_a_schedule_that_is_made_meanwhile_fires_on_time(world: World) -> None:
+    """The loop is told of it, and looks again right when it is due."""
+    pauses: asyncio.Queue[int] = asyncio.Queue()
+
+    async def until_nudged(event: asyncio.Event, milliseconds: int) -> None:
+        pauses.put_nowait(milliseconds)
+        await event.wait()
+
+    async with running(world.worker(wait=until_nudged)) as worker:
+        for _ in range(LOOPS):
+            await pauses.get()
+        await world.bus.start(worker)
+        notification = {"recipients": ["ada"], "title": "At last", "fallback": [{"channel": "email"}]}
+        soon = {"at": rfc3339(START + 123), "notification": notification}
+        await world.hub.schedules.create("default", msgspec.convert(soon, wire.ScheduleIn))
+        while await pauses.get() != 123:
+            pass
+        world.clock.advance(123)
+        worker.on_gap()
+        await world.email.called.wait()
+    assert (await world.hub.inbox.count(ADA)).unread_count == 1

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from cronsim import CronSim
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hub.core.cron import check_expression, check_timezone, next_match
 from hub.core.errors import InvalidRequest
 from hub.core.model import Cron
+from tests.support.cron import MINUTE, walked
 
 ZONES = [
     "UTC",
@@ -32,7 +31,6 @@ CHANGES = {
     "America/Havana": ["2026-03-08", "2026-11-01"],
     "Africa/Cairo": ["2026-04-24", "2026-10-30"],
 }
-MINUTE = 60_000
 
 
 def ms(text: str) -> int:
@@ -49,31 +47,6 @@ def runs(expression: str, zone: str, after: str, until: str) -> list[str | None]
         found.append(shown(at, zone))
         at = next_match(Cron(expression, zone), at)
     return found
-
-
-def walked(expression: str, zone: str, after: int, until: int) -> Iterator[int]:
-    """Walk over every minute, as Debian's cron does: what is skipped runs at once, what is repeated does not again."""
-    matcher = CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
-    minute, hour, *_ = expression.split()
-    specific = not (minute.startswith("*") or hour.startswith("*"))
-
-    def matches(wall: datetime) -> bool:
-        matched = wall.minute in matcher.minutes and wall.hour in matcher.hours and wall.month in matcher.months
-        return matched and matcher.match_day(wall.date())
-
-    at = (after // MINUTE - 48 * 60) * MINUTE  # to know which times clocks have shown
-    seen = datetime.fromtimestamp(at / 1000, ZoneInfo(zone)).replace(tzinfo=None)
-    while at <= until:
-        wall = datetime.fromtimestamp(at / 1000, ZoneInfo(zone)).replace(tzinfo=None)
-        if specific:
-            new = [seen + timedelta(minutes=number) for number in range(1, (wall - seen) // timedelta(minutes=1) + 1)]
-            fires = any(map(matches, new))
-            seen = max(seen, wall)
-        else:
-            fires = matches(wall)
-        if fires and at > after:
-            yield at
-        at += MINUTE
 
 
 @pytest.mark.parametrize(
