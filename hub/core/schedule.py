@@ -61,16 +61,20 @@ def upcoming(timing: Timing, after: int, count: int) -> list[int]:
 
 
 def turn(schedule: Schedule, now: int) -> Turn:
-    """Decide what a schedule does whose `next_at` has come."""
+    """Decide what a schedule does whose `next_at` has come.
+
+    It may be no due time any more, as the rules of its time zone were changed since; it has been told, and counts.
+    """
     assert schedule.next_at is not None  # noqa: S101 - as said
     timing, first = schedule.timing, schedule.next_at
-    wanted = CATCH_UP if schedule.missed is Missed.ALL else 1
-    # `first` itself where it is no due time any more: the rules of its time zone were changed since it was told.
-    due = _latest(timing, first, now, wanted + 1) or [first]
-    given_up = due[: max(0, len(due) - wanted)]
-    due_at = due[len(given_up)]
-    skipped = Skipped(first, given_up[-1]) if given_up else None
-    next_at = next_after(timing, due_at)
+    skipped, due_at, next_at = None, first, next_after(timing, first)
+    if next_at is not None and next_at <= now:
+        wanted = CATCH_UP if schedule.missed is Missed.ALL else 1
+        due = _latest(timing, first, now, wanted + 1)
+        given_up = due[: max(0, len(due) - wanted)]
+        due_at = due[len(given_up)]
+        skipped = Skipped(first, given_up[-1]) if given_up else None
+        next_at = next_after(timing, due_at)
     if schedule.missed is Missed.SKIP and now - due_at > LATE:
         return Turn(Skipped(first, due_at), None, next_at, due_at)
     return Turn(skipped, due_at, next_at, due_at)

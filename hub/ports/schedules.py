@@ -40,6 +40,10 @@ class ScheduleStore(Protocol):
         """
         ...
 
+    async def answered(self, tenant: str, record: IdempotencyRecord) -> bytes | None:
+        """Return the answer that was given to the same request under the same key, if there was one."""
+        ...
+
     async def get(self, tenant: str, schedule: UUID) -> Schedule | None:
         """Read one."""
         ...

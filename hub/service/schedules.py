@@ -73,9 +73,17 @@ class Schedules:
 
         """
         key = publication.idempotency_key(idempotency_key, "Idempotency-Key")
-        schedule = scheduling.prepare(request, tenant=tenant, now=self._clock.now())
+        record = key and IdempotencyRecord(_CREATE, key.key, _hash(request), b"")
+        try:
+            schedule = scheduling.prepare(request, tenant=tenant, now=self._clock.now())
+        except InvalidRequest:
+            # What was good the first time need not be now, as `at` passes.
+            answer = record and await self._store.answered(tenant, record)
+            if not answer:
+                raise
+            return Created(answer, replayed=True)
         response = msgspec.json.encode(schedule_view(schedule))
-        record = key and IdempotencyRecord(_CREATE, key.key, _hash(request), response)
+        record = record and replace(record, response=response)
         earlier = await self._store.add(NewSchedule(schedule, response, record), self._limit)
         if earlier is not None:
             return Created(earlier, replayed=True)

@@ -14,7 +14,7 @@ from hub.core.errors import IdempotencyConflict, InvalidRequest
 from hub.core.model import Cron, Every, IdempotencyRecord, Missed, Move, Once, RunRecord, Schedule, Timing
 from hub.core.scheduling import named_users
 from hub.ports import Change, NewSchedule
-from hub.store import schedule_moves
+from hub.store import idempotency_keys, schedule_moves
 from hub.store.engine import Database
 from hub.store.failures import Conflict
 from hub.store.rows import Row, Values
@@ -36,6 +36,18 @@ class SqlScheduleStore:
     async def add(self, new: NewSchedule, limit: int) -> bytes | None:
         """Store a schedule, or return the first answer."""
         return await self._database.write(partial(_add, new=new, limit=limit), lookup=partial(_added, new=new))
+
+    async def answered(self, tenant: str, record: IdempotencyRecord) -> bytes | None:
+        """Return the answer that was given to the same request under the same key."""
+        return await self._database.read(
+            partial(
+                idempotency_keys.answered,
+                tenant=tenant,
+                operation=record.operation,
+                key=record.key,
+                body_hash=record.body_hash,
+            )
+        )
 
     async def get(self, tenant: str, schedule: UUID) -> Schedule | None:
         """Read one."""

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from hub.core import scheduling
 from hub.core.errors import IdempotencyConflict, InvalidRequest, RunTaken
@@ -203,23 +202,6 @@ async def test_a_commit_that_was_lost_sight_of_is_found(made: SqlScheduleStore, 
     assert len(await made.log("default", one.id)) == 1
 
 
-async def test_who_stopped_in_the_middle_holds_nobody_up(
-    made: SqlScheduleStore, store: SqlInboxStore, database: Database
-) -> None:
-    if database.dialect == "sqlite":
-        pytest.skip("one process, one writer")
-    held, other = await added(made), await added(made)
-    async with database.writer() as stopped:
-        await inbox_publish.store(stopped, [Publish(run_of(held), START + HOUR)], database.cluster)
-        # Heads are waited for as ever, so to others.
-        async with asyncio.timeout(20):
-            to_others = replace(run_of(other), users=("zoe",))
-            outcomes = await store.publish_all([run_of(held), to_others], START + HOUR)
-            assert list(await made.move([move_of(held)])) == [False]
-        assert [type(outcome) for outcome in outcomes] == [RunTaken, Published]
-    assert len(await made.log("default", held.id)) == 1
-
-
 async def test_once_it_is_paused_changed_or_deleted_nothing_fires(
     made: SqlScheduleStore, store: SqlInboxStore, database: Database
 ) -> None:
@@ -344,13 +326,3 @@ async def test_patched_recipients_are_found_for_erasure(made: SqlScheduleStore, 
 async def test_an_unknown_one_is_nobodys(made: SqlScheduleStore) -> None:
     assert await made.get("default", uuid4()) is None
     assert await made.log("default", uuid4()) == []
-
-
-async def test_due_schedules_are_found_by_an_index(made: SqlScheduleStore, database: Database) -> None:
-    if database.dialect == "sqlite":
-        pytest.skip("the planner of PostgreSQL")
-    due = "next_at IS NOT NULL AND paused_at IS NULL AND next_at <= 5 ORDER BY next_at, tenant, id LIMIT 9"
-    async with database.reader() as connection:
-        plan = "\n".join((await connection.execute(sa.text(f"EXPLAIN SELECT * FROM schedules WHERE {due}"))).scalars())  # noqa: S608 - ours
-    assert "schedules_due_ix" in plan
-    assert "Sort" not in plan

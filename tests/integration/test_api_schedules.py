@@ -183,7 +183,7 @@ async def test_one_that_expires_has_one_moment(client: httpx2.AsyncClient) -> No
         problem(await client.post("/v1/schedules", json=body), 422, "invalid-request", "$.notification.expires_at")
 
 
-async def test_the_same_key_makes_one(client: httpx2.AsyncClient) -> None:
+async def test_the_same_key_makes_one(client: httpx2.AsyncClient, api: Api) -> None:
     body = {"every": "1h", "notification": NOTIFICATION}
     key = {"Idempotency-Key": "digest"}
     first, again = [await client.post("/v1/schedules", json=body, headers=key) for _ in range(2)]
@@ -192,9 +192,15 @@ async def test_the_same_key_makes_one(client: httpx2.AsyncClient) -> None:
     assert again.headers["idempotent-replayed"] == "true"
     assert first.headers["location"] == again.headers["location"]
     problem(await client.post("/v1/schedules", json=body | {"every": "2h"}, headers=key), 409, "idempotency-conflict")
+    soon = {"at": rfc3339(START + MINUTE), "notification": NOTIFICATION}
+    first = await client.post("/v1/schedules", json=soon, headers={"Idempotency-Key": "soon"})
+    api.clock.advance(HOUR)
+    again = await client.post("/v1/schedules", json=soon, headers={"Idempotency-Key": "soon"})
+    assert (again.status_code, again.json()) == (201, first.json()), "its time has passed since"
+    problem(await client.post("/v1/schedules", json=soon, headers=key), 422, "invalid-request", "$.at")
     published = await client.post("/v1/notifications", json=NOTIFICATION, headers=key)
     assert published.status_code == 201, "publishes have keys of their own"
-    assert len((await client.get("/v1/schedules")).json()["data"]) == 1
+    assert len((await client.get("/v1/schedules")).json()["data"]) == 2
 
 
 async def test_pages(client: httpx2.AsyncClient, api: Api) -> None:
