@@ -54,27 +54,23 @@ async def test_workers_killed_while_many_fire(database: Database, env: dict[str,
         )
         for number in range(SCHEDULES)
     ]
-    workers = [BellwireProcess("worker", env=env) for _ in range(4)]
+    first, second, third = (BellwireProcess("worker", env=env) for _ in range(3))
     try:
-        async with asyncio.timeout(PATIENCE):
-            held = sa.select(inbox_heads).where(inbox_heads.c.user_id == "ada").with_for_update()
-            async with database.writer() as in_the_way:
-                await in_the_way.execute(held)
-                await asyncio.to_thread(workers[0].start)
-                await _until_somebody_waits(database)
-                await asyncio.to_thread(workers[0].kill)
-            assert await _published(database) == {}, "killed half-way through: nothing is stored"
-            for worker in workers[1:3]:
-                await asyncio.to_thread(worker.start)
-            await _until_published(database, 3 * SCHEDULES)
-            await asyncio.to_thread(workers[1].kill)
-            await asyncio.to_thread(workers[3].start)
-            await _until_published(database, 6 * SCHEDULES)
-            # Out of the middle of whatever they do: what is committed by then has to add up.
-            for worker in workers[2:]:
-                await asyncio.to_thread(worker.kill)
+        held = sa.select(inbox_heads).where(inbox_heads.c.user_id == "ada").with_for_update()
+        async with database.writer() as in_the_way:
+            await in_the_way.execute(held)
+            await asyncio.to_thread(first.start)
+            await _until_somebody_waits(database)
+            await asyncio.to_thread(first.kill)
+        assert await _published(database) == {}, "killed half-way through: nothing is stored"
+        await asyncio.gather(asyncio.to_thread(second.start), asyncio.to_thread(third.start))
+        await _until_published(database, 2 * SCHEDULES)
+        await asyncio.to_thread(second.kill)
+        before = (await _published(database)).total()
+        await _until_published(database, before + 2 * SCHEDULES)
     finally:
-        for worker in workers:
+        # Out of the middle of whatever they do: what is committed by then has to add up.
+        for worker in (first, second, third):
             await asyncio.to_thread(worker.kill)
     published = await _published(database)
     for number, one in enumerate(made):
@@ -93,13 +89,15 @@ async def _published(database: Database) -> Counter[str]:
 
 
 async def _until_published(database: Database, count: int) -> None:
-    while (await _published(database)).total() < count:
-        pass
+    async with asyncio.timeout(PATIENCE):
+        while (await _published(database)).total() < count:
+            pass
 
 
 async def _until_somebody_waits(database: Database) -> None:
     waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    while True:
-        async with database.reader() as connection:
-            if (await connection.execute(waiting)).scalar_one():
-                return
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            async with database.reader() as connection:
+                if (await connection.execute(waiting)).scalar_one():
+                    return
