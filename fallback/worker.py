@@ -26,6 +26,8 @@ from fallback.reporter import Reporter
 from fallback.rescuer import Rescuer
 from fallback.routes import Routes
 from fallback.scheduler import TICK, Scheduler
+from fallback.schedules import TICK as LOOK
+from fallback.schedules import ScheduleRunner
 from fallback.settler import Settler
 from hub.core.errors import ConfigurationError, StoreUnavailable
 from hub.core.mailbox import DevMailbox
@@ -45,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Sends what is due, expands shared plans, rescues what crashed workers held, applies timers.
+    """Sends what is due, expands shared plans, rescues what crashed workers held, applies timers, runs schedules.
 
     Any number of processes may run one.
 
@@ -116,14 +118,17 @@ class Worker:
         )
         rescuer = Rescuer(queue, clock, rescued=self._on_rescued)
         scheduler = Scheduler(hub.upkeep, clock)
+        runner = ScheduleRunner(hub.schedules, clock)
         self._deliveries = DueLoop("deliveries", self._pool.fill, clock, at_most=IDLE, wait=wait, random=random)
         self._expansions = DueLoop("expansions", self._expander.round, clock, at_most=REST, wait=wait, random=random)
         self._timers = DueLoop("timers", scheduler.timers, clock, at_most=TICK, wait=wait, random=random)
+        self._schedules = DueLoop("schedules", runner.round, clock, at_most=LOOK, wait=wait, random=random)
         self._leases = Loop("leases", self._pool.renew, wait=wait, random=random)
         self._others = [
             Loop("rescuer", rescuer.round, wait=wait, random=random),
             Loop("leftovers", scheduler.leftovers, wait=wait, random=random),
             Loop("housekeeping", scheduler.housekeeping, wait=wait, random=random),
+            Loop("ended schedules", runner.forget, wait=wait, random=random),
         ]
         self._alerter = alerter
         self._alerts: Loop | None = None
@@ -139,7 +144,7 @@ class Worker:
     async def run(self) -> None:
         """Run until `stop`; then let sends under way end, settle them, and close the providers."""
         log.info("worker_started", **{c.value: name for c, name in self._providers.names().items()})
-        claiming = [self._deliveries, self._expansions, self._timers, *self._others]
+        claiming = [self._deliveries, self._expansions, self._timers, self._schedules, *self._others]
         try:
             async with asyncio.TaskGroup() as group:
                 filling, *_ = [group.create_task(loop.run()) for loop in [*claiming, self._leases]]
@@ -185,7 +190,7 @@ class Worker:
 
     def on_due(self, due_at: int) -> None:
         """Look for what is due now, where `due_at` comes before the next look anyway."""
-        for loop in (self._deliveries, self._expansions, self._timers):
+        for loop in (self._deliveries, self._expansions, self._timers, self._schedules):
             loop.told(due_at)
 
     def on_change(self, key: InboxKey, change: LiveChange) -> None:
@@ -220,6 +225,7 @@ class Worker:
         self._deliveries.nudge()
         self._expansions.nudge()
         self._timers.nudge()
+        self._schedules.nudge()
 
 
 def build_worker(

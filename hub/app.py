@@ -44,6 +44,7 @@ from hub.store.migrate import migrate, schema_is_current
 from hub.store.personal import SqlPersonalData
 from hub.store.queue_control import SqlQueueControl
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from hub.store.worker_reports import SqlWorkerReports
@@ -147,10 +148,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             directory=SqlDirectory(database),
             personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
+            schedules=SqlScheduleStore(database),
             bus=bus,
             presence=presence,
             clock=clock,
             revoked=revoked,
+            schedules_per_tenant=settings.schedules_per_tenant,
         )
         stack.push_async_callback(_cancelled, asyncio.create_task(clock.keep(), name="clock"))
         reports = SqlWorkerReports(database)

@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     """The same by Apprise: its URLs, with spaces or commas between them."""
     alert_every: int = Field(default=900, ge=10, le=86_400)
     """Seconds that a group of failures is quiet after it has been told of."""
+    schedules_per_tenant: int = Field(default=10_000, ge=0)
+    """Schedules that a tenant may have, those that have ended aside."""
 
     email_provider: str | None = None
     """`smtp`, `sendgrid` or `console`; of several (`sendgrid,smtp`) the next takes over where one fails. Unset: what is

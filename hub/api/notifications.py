@@ -62,7 +62,7 @@ class Notifications:
         """
         tenant = self._guard.require_publisher(request)
         rehearsed = read_flag(read_query(request, {"dry_run"}), "dry_run")
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         body = await read_json(request, PUBLISH, limit=MAX_PUBLISH)
         if rehearsed:
             return json_response(await self._operations.rehearse(tenant, body, key))
@@ -71,7 +71,7 @@ class Notifications:
     async def publish_batch(self, request: Request) -> Response:
         """Store many notifications, and tell for each what became of it: a bad one leaves the others unharmed."""
         tenant = self._guard.require_publisher(request)
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         body = await read_json(request, _BATCH, limit=MAX_BATCH_BODY)
         if not 1 <= len(body.notifications) <= MAX_BATCH:
             raise InvalidRequest(f"give 1 to {MAX_BATCH:,} notifications", pointer="$.notifications")
@@ -115,7 +115,7 @@ def _batch_result(place: int, outcome: PublishOutcome | Exception) -> wire.Batch
     return wire.BatchResultOut(problem.status, problem=problem)
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """Return the Idempotency-Key header; the use case checks its form."""
     keys = request.headers.getlist("idempotency-key")
     if len(keys) > 1:

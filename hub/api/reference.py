@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from hub.api import reference_schedules
 from hub.api.operations import LATER, Access, Answer, Operation, Parameter
 from hub.api.reference_queues import ABOUT_QUEUES, QUEUE_OPERATIONS, QUEUES
 from hub.core import wire
@@ -15,6 +16,7 @@ NOTIFICATIONS, TOPICS, USERS = "Notifications", "Topics", "Users"
 INBOX, LIVE, HEALTH = "Inbox", "Live", "Health"
 TAGS: Final[Mapping[str, str]] = {
     NOTIFICATIONS: "What services publish, and what became of it. With the API key.",
+    reference_schedules.SCHEDULES: "Notifications that are published later, or again and again. With the API key.",
     TOPICS: "Named groups of users, to publish to as one. With the API key.",
     USERS: "How users can be reached, and whether they are here. With the API key.",
     INBOX: "A user's own inbox. With the user's token.",
@@ -206,6 +208,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         parameters=(_NOTIFICATION,),
         refusals=(NotFound,),
     ),
+    *reference_schedules.OPERATIONS,
     Operation(
         "PUT",
         "/v1/topics/{topic}/members",

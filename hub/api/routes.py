@@ -17,6 +17,7 @@ from hub.api.metrics import Metrics
 from hub.api.notifications import Notifications
 from hub.api.openapi import Docs
 from hub.api.queues import Queues
+from hub.api.schedules import Schedules
 from hub.api.static import Assets, static_directory
 from hub.api.tickets import Tickets
 from hub.api.tokens import Tokens
@@ -56,6 +57,7 @@ def api_routes(
     for resource in (
         Notifications(hub, guard, operations),
         Events(hub, guard),
+        Schedules(hub, guard),
         Topics(hub, guard),
         Users(hub, guard),
         Queues(operations, guard),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hub.api.reference_schedules import SCHEDULE_NOTES
 from hub.core.marks import MAX_IDS
 from hub.core.model import Channel
 from hub.core.publication import MAX_BATCH, MAX_RECIPIENTS, MAX_STEPS
@@ -15,7 +16,7 @@ from hub.core.text import MAX_BODY, MAX_CATEGORY, MAX_ID, MAX_TITLE, MAX_URL
 
 Json = dict[str, Any]
 
-_TIME = re.compile(r"(?:_at|_until|_after|_before|\Auntil)\Z")
+_TIME = re.compile(r"(?:_at|_until|_after|_before|\Auntil|\Athrough)\Z")
 _CHANNELS = [channel.value for channel in Channel]
 
 _PUBLISH: Final[Json] = {
@@ -101,6 +102,7 @@ _NOTES: Final[Mapping[str, Mapping[str, Json]]] = {
         "locale": {"description": "Such as en-GB."},
         "timezone": {"description": "Such as Europe/London."},
     },
+    **SCHEDULE_NOTES,
     "Problem": {
         "type": {"format": "uri", "description": "Stable; tells the kind of problem."},
         "detail": {"description": "What is wrong, for people."},

@@ -8,6 +8,7 @@
     * `ProtocolViolation`: a live client broke the protocol; carries the close code.
     * `ConfigurationError`: the process cannot start as it is set up; the message says what to do.
     * `DataError`: the database refused a value (the caller's fault, not an outage).
+    * `RunTaken`: a schedule's run is not this process's to make.
     * `StoreUnavailable`: the database could not be reached or gave up; safe to retry.
 """
 
@@ -156,6 +157,10 @@ class ConfigurationError(BellwireError):
 
 class DataError(BellwireError):
     """The database refused a value."""
+
+
+class RunTaken(BellwireError):
+    """This run of a schedule is another process's, or was made, or the schedule was changed; nothing is stored."""
 
 
 class StoreUnavailable(BellwireError):

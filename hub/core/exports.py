@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from hub.core import wire
-from hub.core.model import Attempt, Delivery, Item, Person, PersonalNotification
+from hub.core.model import Attempt, Delivery, Item, Person, PersonalNotification, Schedule
+from hub.core.schedule_views import schedule_view
+from hub.core.scheduling import template_of
 from hub.core.views import (
     attempt_view,
     device_view,
@@ -19,15 +21,17 @@ from hub.core.views import (
     rung_name,
 )
 
-
-def opening(user: str, person: Person, now: int) -> bytes:
-    """Write an export up to its notifications, which follow one after the other, separated by commas."""
-    whole = msgspec.json.encode(export_view(user, person, now))
-    return whole.removesuffix(CLOSING)
-
+BETWEEN = b'],"notifications":['
+"""What comes after the last schedule."""
 
 CLOSING = b"]}"
 """What comes after the last notification."""
+
+
+def opening(user: str, person: Person, now: int) -> bytes:
+    """Write an export up to its schedules, which follow one after the other, separated by commas."""
+    whole = msgspec.json.encode(export_view(user, person, now))
+    return whole.removesuffix(BETWEEN + CLOSING)
 
 
 def export_view(user: str, person: Person, now: int) -> wire.ExportOut:
@@ -58,7 +62,22 @@ def export_view(user: str, person: Person, now: int) -> wire.ExportOut:
         ),
         tokens_refused_before=rfc3339_or_none(person.tokens_refused_before),
         topics=[wire.ExportedMembership(topic, member) for topic, member in person.topics],
+        schedules=[],
         notifications=[],
+    )
+
+
+def named_in_view(schedule: Schedule) -> wire.ExportedSchedule:
+    """Show a schedule as far as it concerns a user whom it names: not who else it is for."""
+    shown, published = schedule_view(schedule), template_of(schedule)
+    return wire.ExportedSchedule(
+        **{name: getattr(shown, name) for name in shown.__struct_fields__},
+        category=published.category,
+        title=published.title,
+        body=published.body,
+        action_url=published.action_url,
+        data=published.data,
+        actor=published.actor,
     )
 
 

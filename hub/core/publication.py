@@ -216,7 +216,7 @@ def _plan(request: wire.PublishIn) -> tuple[Step, ...]:
 def _step(step: wire.StepIn, pointer: str) -> Step:
     return Step(
         channel=channel_of(step.channel, pointer + ".channel"),
-        after=_duration(step.after, pointer + ".after"),
+        after=duration(step.after, pointer + ".after"),
         unless=_NO_RUNG[step.unless],
         when=When(step.when),
     )
@@ -242,7 +242,7 @@ def _allowed_channels(names: Sequence[str] | None) -> frozenset[Channel] | None:
     return frozenset(channel_of(name, f"$.channels[{index}]") for index, name in enumerate(names) if name != "in_app")
 
 
-def _duration(after: float | str, pointer: str) -> int:
+def duration(after: float | str, pointer: str, *, at_most: int = MAX_AFTER) -> int:
     """Read seconds, or a duration such as `15m`, into milliseconds."""
     if isinstance(after, str):
         match = _DURATION.fullmatch(after)
@@ -250,11 +250,11 @@ def _duration(after: float | str, pointer: str) -> int:
             raise InvalidRequest('must be seconds, or a duration such as "90s", "15m", "2h" or "1d"', pointer=pointer)
         milliseconds = round(float(match[1]) * _UNIT[match[2]])
     else:
-        milliseconds = round(after * 1000) if abs(after) < MAX_AFTER else MAX_AFTER + 1
+        milliseconds = round(after * 1000) if abs(after) < at_most else at_most + 1
         if after < 0:
             raise InvalidRequest("must not be negative", pointer=pointer)
-    if milliseconds > MAX_AFTER:
-        raise InvalidRequest("must be at most 90 days", pointer=pointer)
+    if milliseconds > at_most:
+        raise InvalidRequest(f"must be at most {at_most // _UNIT['d']} days", pointer=pointer)
     return milliseconds
 
 

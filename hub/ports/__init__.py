@@ -15,6 +15,7 @@ from hub.ports.personal import PersonalData
 from hub.ports.presence import OFFLINE_AFTER, PRESENCE_TTL, Presence, PresenceEntry, PresenceState
 from hub.ports.queue import Claim, DeliveryQueue, Lane, Settlement
 from hub.ports.rates import RateLimiter
+from hub.ports.schedules import Change, NewSchedule, ScheduleStore
 from hub.ports.shared import SharedLog
 from hub.ports.users import Directory
 
@@ -26,6 +27,7 @@ __all__ = [
     "Authenticator",
     "Bus",
     "BusListener",
+    "Change",
     "Claim",
     "Clock",
     "DeliveryQueue",
@@ -36,6 +38,7 @@ __all__ = [
     "Identity",
     "InboxStore",
     "Lane",
+    "NewSchedule",
     "News",
     "PersonalData",
     "Presence",
@@ -44,6 +47,7 @@ __all__ = [
     "RateLimiter",
     "Revocation",
     "Revocations",
+    "ScheduleStore",
     "Settlement",
     "SharedLog",
     "TicketStore",

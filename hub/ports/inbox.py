@@ -43,8 +43,11 @@ class InboxStore(Protocol):
         and the topic, however many there are; no head moves. With a `collapse_key`, the item that the audience has
         under this key goes in the event before, for everybody, and what is queued or to be expanded is cancelled.
 
+        A run of a schedule is stored with the schedule's move, or neither is.
+
         Raises:
             IdempotencyConflict: the key is known with another body hash.
+            RunTaken: the schedule is not as it was when the run was decided, or another process holds it.
             DataError: the database refused a value; nothing is stored.
 
         """

@@ -10,6 +10,7 @@ from hub.service.inbox import Acknowledged, Inbox
 from hub.service.notifications import Notifications, PublishOutcome
 from hub.service.operations import Operations
 from hub.service.privacy import Privacy
+from hub.service.schedules import Fired, Schedules
 from hub.service.topics import Topics
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
@@ -18,12 +19,14 @@ __all__ = [
     "DISCONNECT_EVENT",
     "Access",
     "Acknowledged",
+    "Fired",
     "Hub",
     "Inbox",
     "Notifications",
     "Operations",
     "Privacy",
     "PublishOutcome",
+    "Schedules",
     "Topics",
     "Upkeep",
     "Users",

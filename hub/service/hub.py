@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hub.ports import Bus, Clock, Directory, InboxStore, PersonalData, Presence, SharedLog, TicketStore
+from hub.ports import Bus, Clock, Directory, InboxStore, PersonalData, Presence, ScheduleStore, SharedLog, TicketStore
 from hub.revoked import RevokedTokens
 from hub.service.access import Access
 from hub.service.inbox import Inbox
 from hub.service.notifications import Notifications
 from hub.service.outbox import Outbox
 from hub.service.privacy import Privacy
+from hub.service.schedules import MAX_SCHEDULES, Schedules
 from hub.service.topics import Topics
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
@@ -25,13 +26,16 @@ class Hub:
         directory: Directory,
         personal: PersonalData,
         tickets: TicketStore,
+        schedules: ScheduleStore,
         bus: Bus,
         presence: Presence,
         clock: Clock,
         revoked: RevokedTokens,
+        schedules_per_tenant: int = MAX_SCHEDULES,
     ) -> None:
         outbox = Outbox(inbox, bus)
         self.notifications = Notifications(inbox, outbox, bus, clock)
+        self.schedules = Schedules(schedules, self.notifications, bus, clock, limit=schedules_per_tenant)
         self.inbox = Inbox(inbox, outbox, bus, clock)
         self.topics = Topics(log, outbox, clock)
         self.users = Users(directory, presence, clock)

@@ -91,16 +91,17 @@ class Notifications:
             prepared.append(await self._prepare_item(tenant, request, now, of_place))
             if place % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)  # others have their turn
-        new = [each for each in prepared if isinstance(each, Publication)]
+        outcomes = iter(await self.publish_prepared([each for each in prepared if isinstance(each, Publication)], now))
+        return [next(outcomes) if isinstance(each, Publication) else each for each in prepared]
+
+    async def publish_prepared(self, new: Sequence[Publication], now: int) -> list[PublishOutcome | Exception]:
+        """Publish what is checked and worked out already; what one raises stands in its answer's place."""
         answers = list(zip(new, await self._store.publish_all(new, now), strict=True))
         stored = [(each, answer) for each, answer in answers if isinstance(answer, Published)]
         for start in range(0, len(stored), _SLICE):
             await self._tell(stored[start : start + _SLICE])
             await asyncio.sleep(0)
-        outcomes = iter(
-            [answer if isinstance(answer, Exception) else _outcome(each, answer) for each, answer in answers]
-        )
-        return [next(outcomes) if isinstance(each, Publication) else each for each in prepared]
+        return [answer if isinstance(answer, Exception) else _outcome(each, answer) for each, answer in answers]
 
     async def _prepare(
         self, tenant: str, request: wire.PublishIn, now: int, key: IdempotencyKey | None

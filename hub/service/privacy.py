@@ -15,6 +15,9 @@ from hub.service.access import Access
 _PAGE = 100
 """Notifications read at once: with the largest contents about 8 MB."""
 
+_SCHEDULES = 20
+"""Schedules read at once; what one publishes can be 1 MiB."""
+
 
 class Privacy:
     """A user's rights to what is theirs."""
@@ -35,12 +38,19 @@ class Privacy:
 
         """
         person = await self._data.person(key)
-        if not person.known and not await self._data.notifications(key, None, 1):
+        if not (
+            person.known or await self._data.schedules(key, None, 1) or await self._data.notifications(key, None, 1)
+        ):
             raise NotFound("nothing is held about this user")
         return self._pieces(key, person)
 
     async def _pieces(self, key: InboxKey, person: Person) -> AsyncIterator[bytes]:
         yield exports.opening(key.user, person, self._clock.now())
+        after, separator = None, b""
+        while schedules := await self._data.schedules(key, after, _SCHEDULES):
+            yield separator + b",".join(msgspec.json.encode(exports.named_in_view(each)) for each in schedules)
+            after, separator = schedules[-1].id, b","
+        yield exports.BETWEEN
         after, separator = None, b""
         while page := await self._data.notifications(key, after, _PAGE):
             written = [msgspec.json.encode(exports.notification_view(held)) for held in page]

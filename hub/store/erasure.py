@@ -1,6 +1,7 @@
 """Erasing a user, a bounded transaction at a time; whatever breaks off, the next call goes on with what is left.
 
-Locks: notifications, deliveries, the head, (deletes items); timers that nobody holds. In the end memberships, the head.
+Locks: schedules; or notifications, deliveries, the head, (deletes items); timers that nobody holds. In the end
+memberships, the head.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningDelete
 
 from hub.core.model import InboxKey, ItemState
+from hub.store import schedule_recipients
 from hub.store.export import notification_ids
 from hub.store.heads import Tally
 from hub.store.rows import Row
@@ -40,6 +42,8 @@ ERASED_AT_ONCE = 200
 async def erase_some(connection: AsyncConnection, key: InboxKey) -> bool:
     """Erase a part; False once nothing is left."""
     if await _delete(connection, key, users, devices):
+        return True
+    if await schedule_recipients.take_out(connection, key):
         return True
     if found := await notification_ids(connection, key, None, ERASED_AT_ONCE):
         await _delete_notifications(connection, key, found)

@@ -1,7 +1,7 @@
 """Publishing: everything that a group of publications stores, in one transaction.
 
-Locks: idempotency keys, (inserts content, timers, deliveries), the shared log and its topics, heads, (inserts items);
-then, of what collapse keys replace, the items, and those expansions and deliveries that nobody holds.
+Locks: schedules, idempotency keys, (inserts content, timers, deliveries), the shared log and its topics, heads,
+(inserts items); then, of what collapse keys replace, the items, and those expansions and deliveries that nobody holds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.core.errors import RunTaken
 from hub.core.ids import uuid7
 from hub.core.model import Content, Head, InboxChange, InboxKey, ItemState, Publication, Published, TimerKind, TopicKey
 from hub.store.bulk import Bulk
@@ -22,6 +23,7 @@ from hub.store.expansions import expansion_rows
 from hub.store.heads import Heads, KnownHeads, Tally, leave_wakeups, lock_heads, save_heads
 from hub.store.idempotency_keys import claim_keys
 from hub.store.rows import Values, content_values, delivery_values
+from hub.store.schedule_moves import Held
 from hub.store.shared_append import NewItem, append_items
 from hub.store.shared_collapse import end_replaced
 from hub.store.sql import among
@@ -62,13 +64,19 @@ async def store(
 ) -> list[Published | Exception]:
     """Store publications, or find what earlier ones left under their idempotency keys.
 
-    Answers are in the order of the group, and so are the versions that an inbox takes for it.
+    Answers are in the order of the group, and so are the versions that an inbox takes for it. Runs of schedules that
+    are not ours to make are refused, and nothing of them is stored.
     """
     now = max(publish.now for publish in group)
-    earlier = await claim_keys(connection, [publish.publication for publish in group], now)
-    new = [publish for publish, answer in zip(group, earlier, strict=True) if answer is None]
+    held = await Held.lock(connection, [move for publish in group if (move := publish.publication.move) is not None])
+    ours = [publish.publication.move is None or held.take(publish.publication.move) for publish in group]
+    wanted = [publish for publish, is_ours in zip(group, ours, strict=True) if is_ours]
+    earlier = await claim_keys(connection, [publish.publication for publish in wanted], now)
+    new = [publish for publish, answer in zip(wanted, earlier, strict=True) if answer is None]
     stored = iter(await _store_new(connection, new, now, cluster, known))
-    return [next(stored) if answer is None else answer for answer in earlier]
+    await held.make([move for publish in new if (move := publish.publication.move) is not None])
+    answers = iter([next(stored) if answer is None else answer for answer in earlier])
+    return [next(answers) if is_ours else RunTaken("this run is another's, or was made") for is_ours in ours]
 
 
 async def find_or_store(

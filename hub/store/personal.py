@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
-from hub.core.model import InboxKey, Person, PersonalNotification
-from hub.store import erasure, export
+from hub.core.model import InboxKey, Person, PersonalNotification, Schedule
+from hub.store import erasure, export, schedule_recipients
 from hub.store.engine import Database
 
 
@@ -24,6 +24,10 @@ class SqlPersonalData:
     async def notifications(self, key: InboxKey, after: UUID | None, limit: int) -> Sequence[PersonalNotification]:
         """Read a page of the user's notifications."""
         return await self._database.read(partial(export.notifications, key=key, after=after, limit=limit))
+
+    async def schedules(self, key: InboxKey, after: UUID | None, limit: int) -> Sequence[Schedule]:
+        """Read a page of the schedules that name the user."""
+        return await self._database.read(partial(schedule_recipients.naming, key=key, after=after, limit=limit))
 
     async def erase_some(self, key: InboxKey) -> bool:
         """Erase a part of what is held about a user."""

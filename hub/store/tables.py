@@ -1,8 +1,8 @@
 """The tables. Times are milliseconds since the epoch; every key begins with the tenant.
 
-Lock order everywhere (see `docs/notification-lifecycle.md`): idempotency keys, notifications, timers, deliveries,
-the shared log's counter, topics, memberships, inbox heads, items (a user's own, then shared ones); rows of one
-table sorted bytewise by key.
+Lock order everywhere (see `docs/notification-lifecycle.md`): schedules, idempotency keys, notifications, timers,
+deliveries, the shared log's counter, topics, memberships, inbox heads, items (a user's own, then shared ones); rows of
+one table sorted bytewise by key.
 Sort order is bytewise on both databases: `COLLATE "C"` on PostgreSQL, BINARY on SQLite.
 """
 

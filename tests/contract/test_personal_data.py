@@ -91,6 +91,15 @@ NOT_HANDED_OVER = {
     "inbox_heads.archived_mark": "of the shared log",
     "memberships": "as topics: see test_what_is_shared_with_a_user",
     "notifications.topic": "its member's topics are told",
+    "schedule_recipients": "its schedules are told",
+    "schedule_runs": "the schedule's; what was published is told as a notification",
+    "schedules.dealt_with": "the scheduler's",
+    "schedules.every_ms": "set instead of cron",
+    "schedules.next_at": "there is none while it is paused",
+    "schedules.notification": "its fields are told, but not who else it is for",
+    "schedules.once_at": "set instead of cron",
+    "schedules.records": "the log's",
+    "schedules.revision": "the scheduler's",
     "shared_items": "as items: see test_what_is_shared_with_a_user",
     "shared_marks": "items have the times",
     "tickets": "hashes of secrets, good for seconds",
@@ -121,6 +130,11 @@ WORDS: dict[str, object] = {
     "notifications.data": '{"of": "notifications.data of ada-5f1c"}',
     "notifications.actor": '{"of": "notifications.actor of ada-5f1c"}',
     "timers.kind": 2,
+    "schedules.cron": "0 9 * * *",
+    "schedules.timezone": "Europe/Berlin",
+    "schedules.once_at": None,
+    "schedules.every_ms": None,
+    "schedules.missed": "all",
 }
 """What has to be one of a few words."""
 
@@ -139,7 +153,7 @@ TIMES = ("_at", "_until", "_before")
 
 def tables_of_users() -> list[sa.Table]:
     """Return the tables with a column for a user, and those that stand behind them."""
-    behind = {"notifications", "attempts", "delivery_events"}
+    behind = {"notifications", "attempts", "delivery_events", "schedules", "schedule_runs"}
     return [table for table in metadata.sorted_tables if "user_id" in table.c or table.name in behind]
 
 
@@ -148,7 +162,7 @@ class Filler:
 
     def __init__(self, key: InboxKey) -> None:
         self.key = key
-        self.notification, self.delivery = uuid4(), uuid4()
+        self.notification, self.delivery, self.schedule = uuid4(), uuid4(), uuid4()
         self.numbers = iter(range(1_000_003, 2_000_000, 7))
 
     def row(self, table: sa.Table) -> dict[str, Any]:
@@ -161,6 +175,9 @@ class Filler:
             "user_id": self.key.user,
             "notification_id": self.notification,
             "delivery_id": self.delivery,
+            "schedule_id": self.schedule,
+            "schedules.id": self.schedule,
+            "schedules.notification": f'{{"recipients": ["{self.key.user}"], "title": "t"}}',
             "notifications.id": self.notification,
             "deliveries.id": self.delivery,
         }
@@ -174,6 +191,7 @@ class Filler:
             sa.Integer: number,
             sa.SmallInteger: number % 30_000,
             sa.LargeBinary: uuid4().bytes,
+            sa.Boolean: True,
             sa.Text: f"{name} of {self.key.user}",
         }
         return made[type(column.type)]
@@ -200,6 +218,12 @@ def values_in(whole: object) -> Iterator[object]:
 async def export(personal: PersonalData, key: InboxKey, limit: int = 2) -> dict[str, Any]:
     """Put an export together as the use case does."""
     text = exports.opening(key.user, await personal.person(key), LATER)
+    after, schedules = None, []
+    while found := await personal.schedules(key, after, limit):
+        assert len(found) <= limit
+        schedules += [msgspec.json.encode(exports.named_in_view(each)) for each in found]
+        after = found[-1].id
+    text += b",".join(schedules) + exports.BETWEEN
     after, written = None, []
     while page := await personal.notifications(key, after, limit):
         assert len(page) <= limit

@@ -29,6 +29,7 @@ from hub.store.engine import open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.support.process import BellwireProcess
@@ -281,6 +282,7 @@ async def mute(database_url: str) -> AsyncIterator[Hub]:
             directory=SqlDirectory(database),
             personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
+            schedules=SqlScheduleStore(database),
             bus=MemoryBus(),  # nobody else hears it
             presence=MemoryPresence(),
             clock=clock,

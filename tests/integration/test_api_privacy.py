@@ -96,7 +96,7 @@ async def test_it_is_read_as_it_is_written(
     monkeypatch.setattr(api.hub.privacy._data, "notifications", watched)
     pieces = await api.hub.privacy.export(InboxKey("default", "ada"))
     assert pages == []
-    text = b"".join([await anext(pieces) for _ in range(3)])
+    text = b"".join([await anext(pieces) for _ in range(4)])
     with pytest.raises(StoreUnavailable):
         await anext(pieces)
     assert pages == [100, 100]

@@ -24,6 +24,7 @@ from hub.store.failures import CommitUnknown
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import START, ManualClock
@@ -60,6 +61,7 @@ def hub_of(database: Database, store: SqlInboxStore, bus: MemoryBus, clock: Manu
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
+        schedules=SqlScheduleStore(database),
         bus=bus,
         presence=MemoryPresence(),
         clock=clock,

@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from hub.core.ids import connection_id, random_token
+from hub.core.ids import connection_id, random_token, uuid7
 from hub.core.model import MarkAction
 from hub.core.views import rfc3339
 from hub.store.tables import deliveries, metadata
@@ -51,6 +51,7 @@ class Aim:
     event: str = field(default_factory=random_token)
     delivery: str = field(default_factory=lambda: str(uuid4()))
     dead: str = field(default_factory=lambda: str(uuid4()))
+    schedule: str = field(default_factory=lambda: str(uuid7(1_763_700_000_000)))
     topic: str = field(default_factory=lambda: f"topic-{random_token()}")
     until: str = ""
 
@@ -140,6 +141,30 @@ CASES: Mapping[tuple[str, str], Callable[[Aim], Sequence[Call]]] = {
     ],
     ("GET", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],
     ("DELETE", "/v1/notifications/{id}"): lambda aim: [Call(f"/v1/notifications/{aim.notification}", publisher=404)],
+    ("POST", "/v1/schedules"): lambda aim: [
+        Call(
+            "/v1/schedules",
+            {"cron": "0 9 1 1 *", "notification": {"recipients": [aim.user], "title": "the intruder's own"}},
+            {"Idempotency-Key": aim.idempotency},
+            publisher=201,
+        )
+    ],
+    ("GET", "/v1/schedules"): lambda aim: [
+        Call("/v1/schedules?limit=1", publisher=200),
+        Call(f"/v1/schedules?after={aim.schedule}", publisher=200),
+    ],
+    ("POST", "/v1/schedules/preview"): lambda _: [Call("/v1/schedules/preview", {"cron": "0 9 1 1 *"}, publisher=200)],
+    ("GET", "/v1/schedules/{id}"): lambda aim: [Call(f"/v1/schedules/{aim.schedule}", publisher=404)],
+    ("PATCH", "/v1/schedules/{id}"): lambda aim: [
+        Call(f"/v1/schedules/{aim.schedule}", {"name": "own"}, publisher=404)
+    ],
+    ("DELETE", "/v1/schedules/{id}"): lambda aim: [Call(f"/v1/schedules/{aim.schedule}", publisher=404)],
+    ("GET", "/v1/schedules/{id}/next"): lambda aim: [Call(f"/v1/schedules/{aim.schedule}/next", publisher=404)],
+    ("PUT", "/v1/schedules/{id}/pause"): lambda aim: [Call(f"/v1/schedules/{aim.schedule}/pause", publisher=404)],
+    ("PUT", "/v1/schedules/{id}/resume"): lambda aim: [Call(f"/v1/schedules/{aim.schedule}/resume", publisher=404)],
+    ("POST", "/v1/schedules/{id}/run"): lambda aim: [
+        Call(f"/v1/schedules/{aim.schedule}/run", None, {"Idempotency-Key": aim.idempotency}, publisher=404)
+    ],
     ("GET", "/v1/topics/{topic}/members"): lambda aim: [
         Call(f"/v1/topics/{aim.topic}/members", publisher=200),
         Call(f"/v1/topics/{aim.topic}/members?after={aim.user}", publisher=200),
@@ -255,6 +280,8 @@ async def _settle_in(world: World) -> Aim:
         assert (await client.put(members, json={"users": ["ada"]}, headers=publisher)).json() == {"changed": 1}
         for shared in ({"topic": topic}, {"broadcast": True}):
             await client.post("/v1/notifications", json=_content("ada") | {"recipients": shared}, headers=publisher)
+        schedule = {"every": "1h", "name": MARK, "notification": _content("ada")}
+        made = await client.post("/v1/schedules", json=schedule, headers=publisher)
         page = (await client.get("/v1/inbox?limit=1", headers=ada)).json()
         queued = (await client.get("/v1/deliveries?state=queued", headers=publisher)).json()["data"]
     dead = queued[-1]["id"]
@@ -273,6 +300,7 @@ async def _settle_in(world: World) -> Aim:
         idempotency=first,
         delivery=queued[0]["id"],
         dead=dead,
+        schedule=made.json()["id"],
         topic=topic,
         until=until,
     )

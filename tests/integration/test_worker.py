@@ -24,6 +24,7 @@ from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkActi
 from hub.core.model.queues import EventKind, Gauges, QueueKey, RateKey, WorkerSign
 from hub.core.plan import RECHECK
 from hub.core.retry import POLICIES
+from hub.core.views import rfc3339
 from hub.ports import ExpansionKey, Settlement
 from hub.revoked import RevokedTokens
 from hub.service import Hub
@@ -35,6 +36,7 @@ from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.queue_control import SqlQueueControl
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from hub.store.worker_reports import SqlWorkerReports
@@ -46,7 +48,7 @@ from tests.support.shared_rows import SharedRows
 ADA = InboxKey("default", "ada")
 MAIL = QueueKey("default", Channel.EMAIL)
 MINUTE = 60_000
-LOOPS = 7
+LOOPS = 9
 """How many loops a worker has."""
 
 
@@ -118,6 +120,7 @@ async def open_world(url: str) -> AsyncIterator[World]:
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
+        schedules=SqlScheduleStore(database),
         bus=bus,
         presence=FixedPresence(),
         clock=clock,
@@ -528,3 +531,26 @@ async def test_a_worker_tells_of_itself_and_what_it_did(world: World) -> None:
     assert await reports.providers(world.clock.now()) is None, "gone at once"
     [email] = await control.states("default", (Channel.EMAIL,), world.clock.now())
     assert list(email.rates.values()) == [{"sent": 1}]
+
+
+async def test_a_schedule_that_is_made_meanwhile_fires_on_time(world: World) -> None:
+    """The loop is told of it, and looks again right when it is due."""
+    pauses: asyncio.Queue[int] = asyncio.Queue()
+
+    async def until_nudged(event: asyncio.Event, milliseconds: int) -> None:
+        pauses.put_nowait(milliseconds)
+        await event.wait()
+
+    async with running(world.worker(wait=until_nudged)) as worker:
+        for _ in range(LOOPS):
+            await pauses.get()
+        await world.bus.start(worker)
+        notification = {"recipients": ["ada"], "title": "At last", "fallback": [{"channel": "email"}]}
+        soon = {"at": rfc3339(START + 123), "notification": notification}
+        await world.hub.schedules.create("default", msgspec.convert(soon, wire.ScheduleIn))
+        while await pauses.get() != 123:
+            pass
+        world.clock.advance(123)
+        worker.on_gap()
+        await world.email.called.wait()
+    assert (await world.hub.inbox.count(ADA)).unread_count == 1

@@ -74,6 +74,7 @@ from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.queue_control import SqlQueueControl
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tables import deliveries, metadata
 from hub.store.tickets import SqlTicketStore
@@ -196,6 +197,7 @@ class FallbackMachine(RuleBasedStateMachine):
             directory=SqlDirectory(self.database),
             personal=SqlPersonalData(self.database),
             tickets=SqlTicketStore(self.database),
+            schedules=SqlScheduleStore(self.database),
             bus=MemoryBus(),
             presence=presence,
             clock=self.clock,

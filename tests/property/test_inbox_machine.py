@@ -39,6 +39,7 @@ from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tables import metadata
 from hub.store.tickets import SqlTicketStore
@@ -120,6 +121,7 @@ class InboxMachine(RuleBasedStateMachine):
                 directory=SqlDirectory(self.database),
                 personal=SqlPersonalData(self.database),
                 tickets=SqlTicketStore(self.database),
+                schedules=SqlScheduleStore(self.database),
                 bus=bus,
                 presence=presence,
                 clock=self.clock,

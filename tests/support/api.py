@@ -28,6 +28,7 @@ from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.queue_control import SqlQueueControl
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from hub.store.worker_reports import SqlWorkerReports
@@ -72,6 +73,7 @@ class Api:
 @asynccontextmanager
 async def open_api(database_url: str, settings: Settings | None = None) -> AsyncIterator[Api]:
     """Put the interface together."""
+    settings = settings or Settings(data_dir=Path("unused"))
     database = await open_database(database_url)
     clock = ManualClock()
     bus, presence = MemoryBus(), MemoryPresence(born=0)
@@ -82,16 +84,18 @@ async def open_api(database_url: str, settings: Settings | None = None) -> Async
         directory=SqlDirectory(database),
         personal=SqlPersonalData(database),
         tickets=SqlTicketStore(database),
+        schedules=SqlScheduleStore(database),
         bus=bus,
         presence=presence,
         clock=clock,
         revoked=revoked,
+        schedules_per_tenant=settings.schedules_per_tenant,
     )
     keyring, mailbox, draining = Keyring(KEYS), DevMailbox(), [False]
     routes = api_routes(
         hub,
         RevokingAuthenticator(keyring, revoked),
-        settings or Settings(data_dir=Path("unused")),
+        settings,
         operations=Operations(SqlQueueControl(database), SqlWorkerReports(database), presence, bus, clock),
         draining=lambda: draining[0],
         metrics=node_registry(),

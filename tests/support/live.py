@@ -34,6 +34,7 @@ from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
 from hub.store.revocations import SqlRevocations
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.support.clock import ManualClock
@@ -120,6 +121,7 @@ class Node:
             directory=SqlDirectory(database),
             personal=SqlPersonalData(database),
             tickets=SqlTicketStore(database),
+            schedules=SqlScheduleStore(database),
             bus=bus,
             presence=presence,
             clock=clock,

@@ -20,6 +20,7 @@ from hub.core.model.inbox import (
 )
 from hub.core.model.personal import Person, PersonalNotification
 from hub.core.model.publishing import Address, Content, IdempotencyRecord, NewDelivery, Publication, Step
+from hub.core.model.schedules import Cron, Every, Missed, Move, Once, RunOutcome, RunRecord, Schedule, Timing
 from hub.core.model.shared import SharedEvent, SharedState
 from hub.core.model.terms import (
     BROADCAST,
@@ -52,10 +53,12 @@ __all__ = [
     "Contact",
     "Content",
     "Counts",
+    "Cron",
     "DeadLetter",
     "Delivery",
     "DeliveryState",
     "Device",
+    "Every",
     "Expansion",
     "ExpansionState",
     "FailureKind",
@@ -72,20 +75,27 @@ __all__ = [
     "MarkLevel",
     "Marked",
     "MembershipChange",
+    "Missed",
+    "Move",
     "NewDelivery",
     "NotificationState",
+    "Once",
     "Person",
     "PersonalNotification",
     "Priority",
     "Publication",
     "Published",
+    "RunOutcome",
+    "RunRecord",
     "Rung",
+    "Schedule",
     "Selection",
     "SharedEvent",
     "SharedState",
     "SharedWakeup",
     "Step",
     "TimerKind",
+    "Timing",
     "TopicKey",
     "Untold",
     "Wakeup",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from hub.core.model.schedules import Move
 from hub.core.model.terms import Channel, Priority, Rung, When
 
 
@@ -108,3 +109,5 @@ class Publication:
     response: bytes = b"{}"
     """The answer to the publisher, encoded: known before anything is stored."""
     audience: str | None = None
+    move: Move | None = None
+    """The schedule's whose run it is: both are stored, or neither."""

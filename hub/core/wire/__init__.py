@@ -43,6 +43,7 @@ from hub.core.wire.personal import (
     ExportedItem,
     ExportedMembership,
     ExportedNotification,
+    ExportedSchedule,
     ExportOut,
 )
 from hub.core.wire.publishing import (
@@ -62,6 +63,17 @@ from hub.core.wire.publishing import (
     RecipientOut,
     SharedOut,
     StepIn,
+)
+from hub.core.wire.schedules import (
+    RunOut,
+    RunTimeOut,
+    RunTimesOut,
+    ScheduleDetailOut,
+    ScheduleIn,
+    ScheduleOut,
+    SchedulePatchIn,
+    SchedulesOut,
+    TimingIn,
 )
 from hub.core.wire.topics import MembersChangedOut, MembersIn, MembersOut, TopicsOut
 from hub.core.wire.users import (
@@ -112,6 +124,7 @@ __all__ = [
     "ExportedItem",
     "ExportedMembership",
     "ExportedNotification",
+    "ExportedSchedule",
     "HealthOut",
     "InboxOut",
     "Item",
@@ -144,6 +157,14 @@ __all__ = [
     "RevokeIn",
     "RevokeOut",
     "RevokedBefore",
+    "RunOut",
+    "RunTimeOut",
+    "RunTimesOut",
+    "ScheduleDetailOut",
+    "ScheduleIn",
+    "ScheduleOut",
+    "SchedulePatchIn",
+    "SchedulesOut",
     "Seen",
     "ServerFrame",
     "ServerPing",
@@ -153,6 +174,7 @@ __all__ = [
     "Snooze",
     "StepIn",
     "TicketOut",
+    "TimingIn",
     "TopicsOut",
     "Unarchive",
     "Unread",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
 from hub.core.wire.publishing import AttemptOut
+from hub.core.wire.schedules import ScheduleOut
 from hub.core.wire.users import DeviceOut
 
 
@@ -94,8 +95,19 @@ class ExportedNotification(Struct, frozen=True):
     deliveries: list[ExportedDelivery]
 
 
+class ExportedSchedule(ScheduleOut, frozen=True, kw_only=True):
+    """A schedule that names the user, with what it publishes to them."""
+
+    category: str
+    title: str
+    body: str
+    action_url: str | None
+    data: dict[str, Any] | None
+    actor: dict[str, Any] | None
+
+
 class ExportOut(Struct, frozen=True):
-    """Everything that is held about a user; notifications with the oldest first."""
+    """Everything that is held about a user; schedules and notifications with the oldest first."""
 
     user: str
     exported_at: str
@@ -104,5 +116,6 @@ class ExportOut(Struct, frozen=True):
     inbox: ExportedInbox | None
     tokens_refused_before: str | None
     topics: list[ExportedMembership]
+    schedules: list[ExportedSchedule]
     notifications: list[ExportedNotification]
-    """The last field: what comes before it is known before the first of them is read."""
+    """This and the field before it are the last: what comes before is known before the first of them is read."""

@@ -20,6 +20,7 @@ from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.inbox import SqlInboxStore
 from hub.store.personal import SqlPersonalData
+from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
 from tests.benchmarks.gateway.bellwire import API_KEY, JWT_SECRET, Services
@@ -103,6 +104,7 @@ async def held_publisher(on: Services) -> AsyncIterator[HeldPublisher]:
             directory=SqlDirectory(parts.database),
             personal=SqlPersonalData(parts.database),
             tickets=SqlTicketStore(parts.database),
+            schedules=SqlScheduleStore(parts.database),
             bus=held,
             presence=parts.presence,
             clock=parts.hub.clock,
