@@ -10,7 +10,7 @@ from hub.service.inbox import Acknowledged, Inbox
 from hub.service.notifications import Notifications, PublishOutcome
 from hub.service.operations import Operations
 from hub.service.privacy import Privacy
-from hub.service.topics import Topics
+from hub.service.topics import Following, Topics
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
 
@@ -18,6 +18,7 @@ __all__ = [
     "DISCONNECT_EVENT",
     "Access",
     "Acknowledged",
+    "Following",
     "Hub",
     "Inbox",
     "Notifications",

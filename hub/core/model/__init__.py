@@ -20,7 +20,7 @@ from hub.core.model.inbox import (
 )
 from hub.core.model.personal import Person, PersonalNotification
 from hub.core.model.publishing import Address, Content, IdempotencyRecord, NewDelivery, Publication, Step
-from hub.core.model.shared import SharedEvent, SharedState
+from hub.core.model.shared import SharedEvent, SharedState, TopicHead
 from hub.core.model.terms import (
     BROADCAST,
     Attention,
@@ -86,6 +86,7 @@ __all__ = [
     "SharedWakeup",
     "Step",
     "TimerKind",
+    "TopicHead",
     "TopicKey",
     "Untold",
     "Wakeup",
