@@ -164,12 +164,14 @@ export class BellwireClient extends EventTarget {
       this.#refused(frame);
       return;
     }
+    const before = this.counts;
     const { reload, arrived } = this.#store.apply(frame);
     if (frame.type === 'ready') this.#onReady();
     if (frame.type === 'item' && frame.item.seen_at === null) this.#acknowledge([frame.item.id]);
     this.#stale ||= reload || frame.type === 'resync';
     if (this.#stale) this.#reload();
-    if (frame.type !== 'ping') this.#emit('change');
+    const { unread, unseen } = this.counts;
+    if (frame.type !== 'ping' || unread !== before.unread || unseen !== before.unseen) this.#emit('change');
     if (arrived.length > 0 && this.loaded) this.#emit('arrival', { items: arrived, live });
   }
 
@@ -229,6 +231,7 @@ export class BellwireClient extends EventTarget {
     const which = mark.through === null ? { ids: [...mark.ids] } : { all: true, through: mark.through };
     Object.assign(mark, { sent: true, counted: false, pings: 0 });
     this.#tell(mark.action, which, mark.ref);
+    if (mark.late.length > 0) this.#tell(mark.action, { ids: mark.late }, mark.ref);
   }
 
   /** @param {string} action @param {object} which @param {number} [ref] */

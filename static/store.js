@@ -32,6 +32,7 @@
  * @property {Action} action
  * @property {Set<string>} ids the items it covers here
  * @property {string|null} through for "all": the cursor up to which; null: only `ids`
+ * @property {string[]} late for "all": items held here that are after that cursor
  * @property {Counts} beyond for "all": how many more it covers that are not held here
  * @property {Record<string, string|null>} fields
  * @property {boolean} sent
@@ -86,6 +87,9 @@ export class InboxStore {
   /** @type {Item|null} the last item of the oldest page held; whatever lies beyond it comes with `next` */
   #edge = null;
   #refs = 0;
+  #told = false; // whether a frame has told the counts
+  /** @type {Map<string, number>} items of topics that the cursor does not cover yet, by where they are in the log */
+  #late = new Map();
 
   /** @type {string|null} where to resume */
   cursor = null;
@@ -135,10 +139,19 @@ export class InboxStore {
     for (const journal of this.#journals) journal.frames.push(frame);
     const outcome = this.#merge(frame);
     if (frame.cursor) this.cursor = frame.cursor;
-    if (frame.counts) this.#counts = frame.counts;
+    if (frame.counts) {
+      this.#counts = frame.counts;
+      this.#told = true;
+    }
+    if (frame.delta) {
+      this.#counts = { unread: this.#counts.unread + frame.delta.unread, unseen: this.#counts.unseen + frame.delta.unseen };
+      this.#late.set(frame.item.id, frame.position);
+    }
+    if (frame.type === 'ready') this.#late.clear();
+    if (frame.type === 'ping') this.#late.forEach((at, id) => at <= frame.position && this.#late.delete(id));
     for (const mark of this.#marks) {
       if (mark.sent && frame.type === 'ping') mark.pings += 1;
-      if (mark.sent && frame.counts) mark.counted = true;
+      else if (mark.sent && frame.counts) mark.counted = true;
     }
     this.#settle();
     return outcome;
@@ -170,9 +183,8 @@ export class InboxStore {
     this.next = page.next;
     this.#edge = page.has_more ? (page.data.at(-1) ?? null) : null;
     this.loaded = true;
-    // A page ahead of the frames is caught up with by those still on their way; one behind them never would be.
-    const told = journal.frames.some((frame) => frame.counts);
-    if (!told) this.#counts = { unread: page.unread_count, unseen: page.unseen_count };
+    // Frames still on their way may add to the counts what a page has in its own already.
+    if (!this.#told) this.#counts = { unread: page.unread_count, unseen: page.unseen_count };
     for (const frame of journal.frames) this.#merge(frame);
     this.#settle();
   }
@@ -206,7 +218,8 @@ export class InboxStore {
     if (covered.size === 0 && beyond.unread === 0 && beyond.unseen === 0) return null;
     this.#refs += 1;
     const fresh = { sent: false, counted: false, pings: 0 };
-    const mark = { ref: this.#refs, action, ids: covered, through, beyond, fields, ...fresh };
+    const late = through === null ? [] : [...covered].filter((id) => this.#late.has(id));
+    const mark = { ref: this.#refs, action, ids: covered, through, late, beyond, fields, ...fresh };
     this.#marks.push(mark);
     return mark;
   }

@@ -11,7 +11,7 @@ import msgspec
 from hub.core import wire
 from hub.core.cursor import Cursor
 from hub.core.errors import ProtocolViolation
-from hub.core.model import Changes, InboxChange, Item, ItemState
+from hub.core.model import Changes, Content, InboxChange, Item, ItemState, MembershipChange, SharedEvent
 from hub.core.views import counts_view, fields_view, item_view
 
 MAX_CLIENT_FRAME = 32 * 1024
@@ -94,12 +94,37 @@ def live_change(change: InboxChange) -> wire.LiveChange:
         )
     if frame is not None and len(frame) > MAX_INLINE:
         frame = None
-    return wire.LiveChange(head.epoch, head.version, event, frame, head.position)
+    return wire.LiveChange(head.epoch, head.version, event, frame, head.position, *head.counts)
 
 
-def outgoing(change: wire.LiveChange) -> Outgoing:
-    """Make the frame of a live change ready for a connection; the change must carry its frame."""
-    return Outgoing(change.event, change.frame or b"", str(Cursor(change.epoch, change.version, change.position)))
+def outgoing(change: wire.LiveChange, position: int) -> Outgoing:
+    """Make the frame of a live change ready for a connection that can resume from `position` of the shared log.
+
+    The change must carry its frame. Its cursor, the last field, has the change's own position, which is the same
+    unless the connection was told of shared items since it last read.
+    """
+    frame, cursor = change.frame or b"", str(Cursor(change.epoch, change.version, position))
+    if position != change.position:
+        finished = str(Cursor(change.epoch, change.version, change.position))
+        frame = b'%b%b"}' % (frame[: -len(finished) - 2], cursor.encode())
+    return Outgoing(change.event, frame, cursor)
+
+
+def shared_change(event: SharedEvent, content: Content | None = None) -> wire.SharedChange:
+    """Encode an event of the shared log for the bus: with its item, if that has just appeared and is within 4 kB."""
+    if content is None or event.appeared_at is None:
+        return wire.SharedChange(event.position, event.previous)
+    item = Item(content, 0, 0, ItemState.LIVE, event.appeared_at, position=event.position)
+    delta = wire.Counts(unread=1, unseen=1)
+    frame = encode(wire.ItemFrame(item=item_view(item), delta=delta, position=event.position))
+    return wire.SharedChange(event.position, event.previous, frame if len(frame) <= MAX_INLINE else None)
+
+
+def members_change(change: MembershipChange) -> wire.SharedChange:
+    """Say on the bus who has joined or left a topic; beyond 4 kB of names it is only said that somebody has."""
+    users = list(change.cursors)
+    named = users if sum(len(user.encode()) for user in users) <= MAX_INLINE else []
+    return wire.SharedChange(change.position, change.previous, users=named)
 
 
 def catch_up(changes: Changes) -> list[Outgoing]:

@@ -1,9 +1,12 @@
-"""Putting one inbox's live changes into version order, for one connection, and noting when its topics have news.
+"""Putting one inbox's live changes into version order, for one connection, with the news of its topics among them.
 
 The driver subscribes first, then reads a snapshot, and pushes what it hears meanwhile. Every change comes out at
-most once, in version order, without a gap; where a gap stays open a read of the database closes it. Of the shared log
-nothing comes out: the position only ever comes from reads, so a connection holds all of its topics up to there. A
-change made at another position has the counts and the cursor of that one, and is read instead.
+most once, in version order, without a gap; where a gap stays open a read of the database closes it.
+
+Events of the shared log come from each topic in its order, but one topic may be late, and what is lost shows only with
+its next event. So `position`, from where the client may resume, comes from reads, or follows once the database has been
+asked whether anything is missing (`confirm`). `told` is how far its counts have got: an own change whose counts are of
+another moment of the log is read instead of forwarded, and so is an event that the counts may have in them already.
 """
 
 from __future__ import annotations
@@ -35,6 +38,9 @@ class Merge:
         "epoch",
         "position",
         "reading",
+        "told",
+        "unread",
+        "unseen",
         "version",
         "waiting",
         "wants_read",
@@ -44,6 +50,12 @@ class Merge:
         self.epoch = ""
         self.version = -1
         self.position = 0
+        """Everything of the user's topics up to here has been told, for certain."""
+        self.told = 0
+        """The last event that the counts of the client have in them."""
+        self.unread = 0
+        self.unseen = 0
+        """These counts."""
         self.reading = True
         """A read is under way; there is never more than one."""
         self.wants_read = False
@@ -88,13 +100,38 @@ class Merge:
 
     def hear_of(self, position: int) -> None:
         """Take in that a topic of the user's has got to a position of the log."""
-        if position <= self._known:
+        if position <= self._known or position == self.told:
             return
         if self.reading:
             self._log = max(self._log, position)
         else:
             self._known = position
             self.wants_read = True
+
+    def take_shared(self, position: int) -> bool:
+        """Take an item that has appeared in a topic, after all that came before it there.
+
+        True: it is to be forwarded. Else it is held already, or has to be read, as `hear_of` says.
+        """
+        if position == self.told:
+            return False
+        if self.reading or position < self.told:
+            self.hear_of(position)
+            return False
+        self.told = position
+        self.unread += 1
+        self.unseen += 1
+        return True
+
+    def confirm(self, epoch: str, version: int, position: int) -> bool:
+        """Take in that the inbox was at a version after all that its topics had up to `position` had been told here.
+
+        False: there is more than the client has been told, or may be; then nothing is certain.
+        """
+        if self.reading or self.wants_read or self.epoch != epoch or self.version < version:
+            return False
+        self.position = max(self.position, min(self.told, position))
+        return True
 
     def expire(self) -> None:
         """Give up waiting for what is missing."""
@@ -115,7 +152,8 @@ class Merge:
         self._known = head.position if self.epoch != head.epoch else max(self._known, head.position)
         self.epoch = head.epoch
         self.version = head.version
-        self.position = head.position
+        self.position = self.told = head.position
+        self.unread, self.unseen = head.counts
         held, self.waiting = self.waiting or {}, None
         for change in held.values():
             if change.epoch != head.epoch:
@@ -139,10 +177,10 @@ class Merge:
         ready: list[LiveChange] = []
         waiting = {} if self.waiting is None else self.waiting
         while (change := waiting.pop(self.version + 1, None)) is not None:
-            if change.position != self.position:
+            if change.position != self.told:
                 self.wants_read = True
                 break
-            self.version = change.version
+            self.version, self.unread, self.unseen = change.version, change.unread, change.unseen
             ready.append(change)
         self.waiting = waiting or None
         self.deadline = now + HOLD_MS if waiting else None

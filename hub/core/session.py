@@ -97,6 +97,11 @@ class Session:
         """What the client has been brought to; None before the first `ready`."""
         return self._merge.cursor if self._merge.version >= 0 else None
 
+    @property
+    def position(self) -> int:
+        """The position of the shared log in the client's cursor."""
+        return self._merge.position
+
     def effects(self) -> Sequence[Effect]:
         """Return what is to be done, in order, and forget it."""
         effects, self._effects = self._effects, None
@@ -199,30 +204,30 @@ class Session:
         if moved:
             self._tell_ready(changes)
         for change in following:
-            self._emit(Send(outgoing(change)))
+            self._emit(Send(outgoing(change, self._merge.position)))
         self._read_if_wanted()
 
     def resume_failed(self) -> None:
         """Handle that the database cannot be read: the client comes back later with the cursor it has."""
         self.fail("unavailable", "the inbox cannot be read now; try again", CloseCode.INTERNAL)
 
-    def step(self, epoch: str, before: int, version: int, position: int) -> bool:
-        """Take changes from `before` to `version` if they are simply the next: True means write their frames now.
+    def step(self, before: int, last: LiveChange) -> bool:
+        """Take changes after version `before` if they are simply the next: True means write their frames now.
 
-        The usual case, without effects: `live` does the same in five times the time. False: nothing was done; call
-        `live` for each.
+        The usual case, without effects: `live` does the same in five times the time. `last` is the last of them, and
+        all are of its moment of the shared log. False: nothing was done; call `live` for each.
         """
         merge = self._merge
         if (
             merge.version != before
-            or merge.position != position
+            or merge.told != last.position
             or merge.reading
             or merge.waiting
-            or merge.epoch != epoch
+            or merge.epoch != last.epoch
             or self.state is not State.LIVE
         ):
             return False
-        merge.version = version
+        merge.version, merge.unread, merge.unseen = last.version, last.unread, last.unseen
         return True
 
     def live(self, change: LiveChange, now: int) -> None:
@@ -230,8 +235,23 @@ class Session:
         if self.state is State.CLOSED:
             return
         for ready in self._merge.push(change, now):
-            self._emit(Send(outgoing(ready)))
+            self._emit(Send(outgoing(ready, self._merge.position)))
         self._read_if_wanted()
+
+    def shared(self, position: int) -> bool:
+        """Take an item that has appeared in a topic of the user's; True means write its frame now.
+
+        The topic's events before it must have been told, here or to `log_moved`. False: it is known, or will be read.
+        """
+        if self.state is State.CLOSED:
+            return False
+        forwarded = self._merge.take_shared(position)
+        self._read_if_wanted()
+        return forwarded
+
+    def confirm(self, epoch: str, version: int, position: int) -> bool:
+        """See `Merge.confirm`: if True, the next ping says so."""
+        return self.state is State.LIVE and self._merge.confirm(epoch, version, position)
 
     def log_moved(self, position: int) -> None:
         """Take in that a topic of the user's has got to a position of the shared log; known ones change nothing."""
@@ -376,9 +396,11 @@ class Session:
             self._emit(Resume(self._merge.begin_read()))
 
     def _ping(self) -> None:
-        """Answer with the cursor; before the first `ready`, that frame will be the sign of life."""
+        """Answer with cursor and counts; before the first `ready`, that frame will be the sign of life."""
         if (cursor := self.cursor) is not None:
-            self._send("ping", wire.ServerPing(str(cursor)), str(cursor))
+            merge = self._merge
+            counts = wire.Counts(unread=merge.unread, unseen=merge.unseen)
+            self._send("ping", wire.ServerPing(str(cursor), merge.position, counts), str(cursor))
 
     def _send(self, event: _Event, frame: wire.ServerFrame, cursor: str | None = None) -> None:
         self._emit(Send(Outgoing(event, encode(frame), cursor)))

@@ -12,7 +12,7 @@ from hub.core.model import Attention, Changes
 from hub.core.session import Session, State
 from hub.core.wire import LiveChange
 from hub.gateway.metrics import Kind
-from hub.gateway.news import News
+from hub.gateway.news import News, SharedNews
 from hub.ports import Identity
 
 
@@ -117,10 +117,18 @@ class Connection:
 
     def hear(self, news: News) -> bool:
         """Take news if they are simply the next (see `Session.step`); else False: call `live` for each change."""
-        if not self.session.step(news.epoch, news.before, news.version, news.position):
+        if not self.session.step(news.before, news.last):
             return False
-        for out in news.outs:
+        for out in news.outs(self.session.position):
             self.send(out)
+        return True
+
+    def hear_shared(self, news: SharedNews) -> bool:
+        """Take an item that has appeared in a topic (see `Session.shared`); False: nothing was written."""
+        if not self.session.shared(news.position):
+            self._perform()
+            return False
+        self.send(news.out)
         return True
 
     def live(self, change: LiveChange) -> None:

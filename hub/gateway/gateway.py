@@ -77,7 +77,7 @@ class Gateway:
         self._attendance = Attendance(presence, hub.clock, presence_interval)
         self.metrics = GatewayMetrics(connections=lambda: self.connections, users=lambda: len(self._registry))
         self._revoking = Revoking(self._registry, hub.revoked, self._tasks)
-        self._topics = Topics(hub, self._registry, bus, self._tasks, self._has_room)
+        self._topics = Topics(hub, self._registry, bus, self._tasks, self._has_room, self._delivered)
         self._reads = Reads(hub, self._registry, self._topics, self._tasks, self.metrics)
         self._reconciler = Reconciler(
             hub, self._registry, self._topics, on_change=self.on_change, limits=self.limits, metrics=self.metrics
@@ -243,6 +243,9 @@ class Gateway:
         await self._registry.unsubscribe()
         await self._topics.unsubscribe()
 
+    def _delivered(self, count: int) -> None:
+        self.metrics.delivered += count
+
     async def _has_room(self) -> None:
         await self._reads.has_room()
 
@@ -312,8 +315,8 @@ class Gateway:
         self.metrics.delivered += self._registry.tell(key, change)
 
     def on_shared(self, key: TopicKey, change: SharedChange) -> None:
-        """Have the topic's members here read what they miss."""
-        self._topics.heard(key, change.position)
+        """Tell the topic's members here, or have them read."""
+        self._topics.heard(key, change)
 
     def on_gap(self) -> None:
         """Compare everybody with the database soon."""

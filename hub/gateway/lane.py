@@ -16,6 +16,7 @@ from hub.core.session import Session
 from hub.gateway.connection import Connection, Host
 from hub.gateway.flusher import Flusher
 from hub.gateway.limits import Limits
+from hub.gateway.news import News, SharedNews
 from hub.gateway.wheel import Wheel
 
 STALL_LOOK = 1.0
@@ -121,6 +122,10 @@ class LaneConnection(Connection, asyncio.Protocol):
         """Encode a frame for this kind of transport."""
         raise NotImplementedError
 
+    def bytes_of(self, news: News | SharedNews) -> bytes:
+        """Return news as this kind of transport has them, made once for all connections at the same place."""
+        raise NotImplementedError
+
     def farewell(self) -> bytes:
         """Return the last bytes to write."""
         raise NotImplementedError
@@ -146,6 +151,21 @@ class LaneConnection(Connection, asyncio.Protocol):
             self._waiting += len(data)
             if self._waiting + self.unread > self.lane.limits.outbox_bytes:
                 self.cut("too_slow")
+
+    def hear(self, news: News) -> bool:
+        """See `Connection.hear`."""
+        if not self.session.step(news.before, news.last):
+            return False
+        self._write_at_once(self.bytes_of(news))
+        return True
+
+    def hear_shared(self, news: SharedNews) -> bool:
+        """See `Connection.hear_shared`."""
+        if not self.session.shared(news.position):
+            self._perform()
+            return False
+        self._write_at_once(self.bytes_of(news))
+        return True
 
     def mark(self, mark: Mark) -> None:
         """Apply marks in a task while there are any; hold the client back while there are many."""
@@ -219,6 +239,13 @@ class LaneConnection(Connection, asyncio.Protocol):
             self.lane.flusher.ask(self)
 
     # Parts
+
+    def _write_at_once(self, data: bytes) -> None:
+        """Write bytes that are joined already, behind whatever waits."""
+        if self._pending is None and not self._paused and self.transport is not None:
+            self.transport.write(data)
+        else:
+            self.write(data)
 
     @property
     def unread(self) -> int:

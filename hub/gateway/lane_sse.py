@@ -6,7 +6,7 @@ from hub.core.frames import Outgoing
 from hub.gateway.encoding import as_event
 from hub.gateway.lane import LaneConnection
 from hub.gateway.metrics import Kind
-from hub.gateway.news import News
+from hub.gateway.news import News, SharedNews
 
 
 class LaneStream(LaneConnection):
@@ -20,15 +20,9 @@ class LaneStream(LaneConnection):
         """Make it an event."""
         return as_event(out)
 
-    def hear(self, news: News) -> bool:
-        """See `Connection.hear`."""
-        if not self.session.step(news.epoch, news.before, news.version, news.position):
-            return False
-        if self._pending is None and not self._paused and self.transport is not None:
-            self.transport.write(news.event_stream())  # nothing waits before it, and it is joined already
-        else:
-            self.write(news.event_stream())
-        return True
+    def bytes_of(self, news: News | SharedNews) -> bytes:
+        """See `LaneConnection.bytes_of`."""
+        return news.event_stream(self.session.position)
 
     def farewell(self) -> bytes:
         """Return the chunk that ends the response."""

@@ -8,7 +8,7 @@ from hub.core.session import Session
 from hub.gateway.encoding import as_text_frame
 from hub.gateway.lane import Lane, LaneConnection
 from hub.gateway.metrics import Kind
-from hub.gateway.news import News
+from hub.gateway.news import News, SharedNews
 from hub.gateway.rfc6455 import Binary, Closed, Event, Failed, FrameReader, Ping, Pong, Text, close_frame, pong_frame
 
 MAX_MESSAGE = 64 * 1024
@@ -34,15 +34,9 @@ class LaneWebSocket(LaneConnection):
         """Make it a text frame."""
         return as_text_frame(out)
 
-    def hear(self, news: News) -> bool:
-        """See `Connection.hear`."""
-        if not self.session.step(news.epoch, news.before, news.version, news.position):
-            return False
-        if self._pending is None and not self._paused and self.transport is not None:
-            self.transport.write(news.websocket())  # nothing waits before it, and it is joined already
-        else:
-            self.write(news.websocket())
-        return True
+    def bytes_of(self, news: News | SharedNews) -> bytes:
+        """See `LaneConnection.bytes_of`."""
+        return news.websocket(self.session.position)
 
     def farewell(self) -> bytes:
         """Return a close frame."""

@@ -13,6 +13,7 @@ from hub.core.frames import CloseCode, Outgoing
 from hub.core.session import Session
 from hub.gateway.connection import Connection, Host
 from hub.gateway.metrics import Kind
+from hub.gateway.news import SharedNews
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,13 @@ class QueuedConnection(Connection):
             self.lost()
             self.on_overflow()
         self._wake.set()
+
+    def hear_shared(self, news: SharedNews) -> bool:
+        """See `Connection.hear_shared`; a poll, which ends with its first news, had better end past them."""
+        if self.kind == "poll":
+            self.log_moved(news.position)
+            return False
+        return super().hear_shared(news)
 
     def mark(self, mark: Mark) -> None:
         """Leave it to the transport."""

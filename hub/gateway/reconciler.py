@@ -51,22 +51,19 @@ class Reconciler:
         self._gap.set()
 
     async def reconcile(self) -> None:
-        """Compare all connected users, and then their topics, with the database.
+        """Compare topics, and then all connected users, with the database.
 
         Raises:
             StoreUnavailable: some have not been compared.
 
         """
+        checked = await self._topics.compare(self._limits.reconcile_batch)
         keys = self._registry.keys()
         for start in range(0, len(keys), self._limits.reconcile_batch):
             versions = await self._hub.inbox.versions(keys[start : start + self._limits.reconcile_batch])
             for key, cursor in versions.items():
                 self._on_change(key, LiveChange(cursor.epoch, cursor.version, "change"))
-        topics = self._topics.keys()
-        for start in range(0, len(topics), self._limits.reconcile_batch):
-            positions = await self._hub.topics.positions(topics[start : start + self._limits.reconcile_batch])
-            for topic, position in positions.items():
-                self._topics.heard(topic, position)
+                self._topics.confirm(key, cursor, checked)
         self._metrics.reconciles += 1
 
     async def run(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from hub.core.model import InboxKey, MembershipChange
+from hub.core.model import InboxKey, MembershipChange, TopicHead
 
 
 class SharedLog(Protocol):
@@ -31,6 +31,10 @@ class SharedLog(Protocol):
         """Read the ids of members that follow `after` ("" from the first), in bytewise order."""
         ...
 
+    async def log_positions(self, tenants: Collection[str]) -> Mapping[str, int]:
+        """Read the last position that was taken in each tenant's log; 0: nobody has ever joined or published."""
+        ...
+
     async def topics_of(self, keys: Sequence[InboxKey], *, left: bool = False) -> Mapping[InboxKey, Sequence[str]]:
         """Read which topics users are members of, in bytewise order; those without any are left out.
 
@@ -38,6 +42,6 @@ class SharedLog(Protocol):
         """
         ...
 
-    async def topic_positions(self, tenant: str, topics: Sequence[str]) -> Mapping[str, int]:
-        """Read the positions of topics' last events, `BROADCAST` included; 0 where there has been none."""
+    async def topic_heads(self, tenant: str, topics: Sequence[str]) -> Mapping[str, TopicHead]:
+        """Read how far topics have got, `BROADCAST` included; for every name there is one."""
         ...

@@ -11,7 +11,7 @@ from hub.service.notifications import Notifications, PublishOutcome
 from hub.service.operations import Operations
 from hub.service.privacy import Privacy
 from hub.service.schedules import Fired, Schedules
-from hub.service.topics import Topics
+from hub.service.topics import Following, Topics
 from hub.service.upkeep import Upkeep
 from hub.service.users import Users
 
@@ -20,6 +20,7 @@ __all__ = [
     "Access",
     "Acknowledged",
     "Fired",
+    "Following",
     "Hub",
     "Inbox",
     "Notifications",

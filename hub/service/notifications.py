@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from hub.core import publication, wire
+from hub.core import frames, publication, wire
 from hub.core.errors import InvalidRequest, NotFound, RequestError
 from hub.core.events import prepare_event
-from hub.core.model import Content, Head, InboxChange, InboxKey, Item, ItemState, Publication, Published
+from hub.core.model import Content, Head, InboxChange, InboxKey, Item, ItemState, Publication, Published, TopicKey
 from hub.core.publication import IdempotencyKey
 from hub.core.views import notification_view
 from hub.ports import Bus, Clock, InboxStore
@@ -136,7 +136,7 @@ class Notifications:
         for each, published in new:
             changes += published.replaced
             changes += self._heard(each.content, published.heads)
-        shared = [event for _, published in new for event in (published.gone, published.shared) if event is not None]
+        shared = [news for each, published in new for news in _shared(each.content, published)]
         await self._outbox.tell(changes, [published.wakeup for _, published in new], shared)
         due = [at for each, _ in new for at in _due(each)]
         if due:
@@ -192,6 +192,14 @@ def _due(prepared: Publication) -> Iterator[int]:
     if prepared.audience is not None:
         yield from (prepared.content.appears_at + step.after for step in prepared.content.plan)
     yield from (at for at in (prepared.content.deliver_at, prepared.content.expires_at) if at is not None)
+
+
+def _shared(content: Content, published: Published) -> Iterator[tuple[TopicKey, wire.SharedChange]]:
+    """Say what happened in the topic of a shared audience, in order."""
+    if published.gone is not None:
+        yield published.gone.key, frames.shared_change(published.gone)
+    if published.shared is not None:
+        yield published.shared.key, frames.shared_change(published.shared, content)
 
 
 def _appeared(content: Content, key: InboxKey, head: Head) -> InboxChange:

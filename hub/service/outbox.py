@@ -9,7 +9,7 @@ from uuid import UUID
 from hub.core import frames
 from hub.core.cursor import Cursor
 from hub.core.errors import StoreUnavailable
-from hub.core.model import InboxChange, InboxKey, SharedEvent, SharedWakeup, Untold
+from hub.core.model import InboxChange, InboxKey, SharedEvent, SharedWakeup, TopicKey, Untold
 from hub.core.wire import LiveChange, SharedChange
 from hub.ports import Bus, InboxStore, News
 
@@ -29,7 +29,7 @@ class Outbox:
         self,
         changes: Sequence[InboxChange],
         wakeups: Sequence[SharedWakeup | None],
-        shared: Sequence[SharedEvent] = (),
+        shared: Sequence[tuple[TopicKey, SharedChange]] = (),
     ) -> Sequence[LiveChange]:
         """Tell whoever is connected, and return what they were told of their own inboxes, in order.
 
@@ -37,27 +37,27 @@ class Outbox:
         """
         live = [frames.live_change(change) for change in changes]
         news: list[News] = [(change.key, said) for change, said in zip(changes, live, strict=True)]
-        await self._publish([*news, *map(_news_of, shared)], wakeups)
+        await self._publish([*news, *shared], wakeups)
         return live
 
     async def tell_applied(self, applied: Sequence[Untold]) -> None:
         """Tell what the store did for several inboxes or topics at once; fails for neither bus nor store."""
         changes = [what for what, _ in applied if isinstance(what, InboxChange)]
-        shared = [what for what, _ in applied if isinstance(what, SharedEvent)]
+        shared = [(what.key, frames.shared_change(what)) for what, _ in applied if isinstance(what, SharedEvent)]
         await self.tell(changes, [wakeup for _, wakeup in applied], shared)
 
     async def hint(
         self,
         cursors: Sequence[tuple[InboxKey, Cursor]],
         wakeups: Sequence[SharedWakeup | None],
-        shared: Sequence[SharedEvent] = (),
+        shared: Sequence[tuple[TopicKey, SharedChange]] = (),
     ) -> bool:
-        """Tell whoever is connected how far inboxes and topics have got, without what changed; False: not all heard.
+        """Tell whoever is connected how far inboxes have got, without what changed; False: not all heard.
 
         As `tell` does, it fails for neither bus nor store.
         """
         news: list[News] = [(key, LiveChange(cursor.epoch, cursor.version, "change")) for key, cursor in cursors]
-        return await self._publish([*news, *map(_news_of, shared)], wakeups)
+        return await self._publish([*shared, *news], wakeups)
 
     async def settle_told(self) -> None:
         """Delete the rows of what has been told.
@@ -83,7 +83,3 @@ class Outbox:
             # What the caller asked for is committed and told; rows that stay are told once more by a sweeper.
             with suppress(StoreUnavailable):
                 await self.settle_told()
-
-
-def _news_of(event: SharedEvent) -> News:
-    return event.key, SharedChange(event.position, event.previous)

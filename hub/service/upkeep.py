@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hub.core import frames
 from hub.ports import Clock, InboxStore
 from hub.service.outbox import Outbox
 
@@ -38,7 +39,7 @@ class Upkeep:
         if not leftovers:
             return 0
         versions = await self._store.versions(keys)
-        shared = [event for leftover in leftovers for event in leftover.shared]
+        shared = [(event.key, frames.shared_change(event)) for leftover in leftovers for event in leftover.shared]
         if not await self._outbox.hint(list(versions.items()), (), shared):
             return 0
         await self._store.settle_wakeups([leftover.id for leftover in leftovers])

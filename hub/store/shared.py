@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from hub.core.errors import InvalidRequest
-from hub.core.model import BROADCAST, InboxKey, MembershipChange, TopicKey
+from hub.core.model import BROADCAST, InboxKey, MembershipChange, TopicHead, TopicKey
 from hub.store import shared_members
 from hub.store.engine import Database
 
@@ -39,17 +39,21 @@ class SqlSharedLog:
         key = TopicKey(tenant, topic)
         return await self._database.read(partial(shared_members.members, key=key, after=after, limit=limit))
 
+    async def log_positions(self, tenants: Collection[str]) -> Mapping[str, int]:
+        """Read the logs' counters."""
+        return await self._database.read(partial(shared_members.log_positions, tenants=tenants))
+
     async def topics_of(self, keys: Sequence[InboxKey], *, left: bool = False) -> Mapping[InboxKey, Sequence[str]]:
         """Read which topics users are members of, or ever were."""
         if not keys:
             return {}
         return await self._database.read(partial(shared_members.topics_of, keys=keys, left=left))
 
-    async def topic_positions(self, tenant: str, topics: Sequence[str]) -> Mapping[str, int]:
-        """Read the positions of topics' last events."""
+    async def topic_heads(self, tenant: str, topics: Sequence[str]) -> Mapping[str, TopicHead]:
+        """Read how far topics have got."""
         if not topics:
             return {}
-        return await self._database.read(partial(shared_members.positions, tenant=tenant, names=topics))
+        return await self._database.read(partial(shared_members.heads, tenant=tenant, names=topics))
 
 
 def _joinable(tenant: str, topic: str) -> TopicKey:

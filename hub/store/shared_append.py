@@ -58,9 +58,15 @@ class _Taken(NamedTuple):
 class _Topic:
     """A topic's head as events are appended to it."""
 
-    def __init__(self, position: int, items: int) -> None:
+    def __init__(self, position: int, items: int, members_at: int) -> None:
         self.position = position
         self.items = items
+        self.members_at = members_at
+
+    @property
+    def last(self) -> int:
+        """The position of whatever happened last: an event, or a join or leave."""
+        return max(self.position, self.members_at)
 
 
 _TAKE = sa.text("""
@@ -225,19 +231,20 @@ class _Events:
     ) -> SharedEvent:
         self._position += 1
         head = self._heads[item.key]
-        event = SharedEvent(item.key, self._position, head.position)
-        head.position = self._position
+        at = self._position + self._ahead
+        event = SharedEvent(item.key, self._position, head.last, at if kind is LogKind.ITEM else None)
+        previous, head.position = head.position, self._position
         self.events.append(event)
         self._rows[self._position] = {
             "tenant": item.key.tenant,
             "position": self._position,
             "kind": int(kind),
             "topic": item.key.topic,
-            "previous": event.previous,
+            "previous": previous,
             "ordinal": head.items,
             "notification_id": item.notification,
             "category": item.category,
-            "appeared_at": self._position + self._ahead,
+            "appeared_at": at,
             "of_position": of_position,
             "collapse_key": collapse_key,
             "gone_at_position": None,
@@ -251,14 +258,14 @@ async def _heads(connection: AsyncConnection, keys: Iterable[TopicKey], now: int
     [tenant] = {key.tenant for key in wanted}
     columns = topics.c
     rows = await connection.execute(
-        sa.select(columns.topic, columns.position, columns["items"]).where(
+        sa.select(columns.topic, columns.position, columns["items"], columns.members_at).where(
             columns.tenant == tenant, among(connection, columns.topic, [key.topic for key in wanted])
         )
     )
-    found = {TopicKey(tenant, topic): _Topic(position, items) for topic, position, items in rows}
+    found = {TopicKey(tenant, topic): _Topic(*head) for topic, *head in rows}
     new = [key for key in wanted if key not in found]
     await make_topics(connection, new, now)
-    return found | {key: _Topic(0, 0) for key in new}
+    return found | {key: _Topic(0, 0, 0) for key in new}
 
 
 async def make_topics(connection: AsyncConnection, keys: Sequence[TopicKey], now: int) -> None:

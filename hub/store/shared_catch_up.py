@@ -2,7 +2,8 @@
 
 A client holds everything of its topics up to the cursor's position, as of the cursor's version. It is told
 
-* what has happened in its topics since that position: items that appeared, items that went;
+* what has happened in its topics since that position: items that appeared, items that went (also of those that
+  appeared after it: it may have been told of them at once, without the cursor's moving);
 * the touched items that changed since that version;
 * the untouched items that marks have passed since that version.
 """
@@ -52,7 +53,7 @@ SELECT happened.value FROM $spans AS span $events"""
 _EVENTS = """
 SELECT coalesce(event.of_position, event.position) AS value FROM shared_log AS event
 WHERE event.tenant = wish.tenant AND event.topic = span.topic AND event.position > wish.position AND $covered
-AND (event.kind = 0 AND event.gone_at_position IS NULL OR event.of_position <= wish.position)
+AND (event.kind = 1 OR event.gone_at_position IS NULL)
 ORDER BY event.position LIMIT :beyond"""
 
 _TOUCHED = """

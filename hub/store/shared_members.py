@@ -1,13 +1,13 @@
 """Memberships: joining and leaving in bulk, and who is a member of what.
 
-Locks: the log's counter, memberships, heads. The position that a call takes orders it against publishes.
+Locks: the log's counter, the topic, memberships, heads. The position that a call takes orders it against publishes.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 import sqlalchemy as sa
@@ -15,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.cursor import Cursor, epoch_of
 from hub.core.ids import uuid7
-from hub.core.model import InboxKey, MembershipChange, SharedWakeup, TopicKey
+from hub.core.model import InboxKey, MembershipChange, SharedWakeup, TopicHead, TopicKey
 from hub.store.bulk import Bulk
 from hub.store.heads import make_heads
 from hub.store.shared_append import make_topics, take_positions
 from hub.store.shared_heads import wanted, wanted_values
 from hub.store.shared_sql import fill
 from hub.store.sql import among
-from hub.store.tables import memberships, topics, wakeups
+from hub.store.tables import memberships, shared_logs, topics, wakeups
 
 _JOIN = """
 INSERT INTO memberships (tenant, user_id, topic, joined)
@@ -55,9 +55,9 @@ async def join(
     """Open an interval for each user who has none open."""
     taken = await take_positions(connection, key.tenant, 1, now)
     await make_topics(connection, [key], now)
-    changed = await _change(connection, _JOIN, key, users, taken.position)
+    changed, previous = await _change(connection, _JOIN, key, users, taken.position)
     await make_heads(connection, [InboxKey(key.tenant, user) for user in changed], now)
-    return MembershipChange(taken.position, *await _moved(connection, key.tenant, changed, now, cluster))
+    return MembershipChange(taken.position, previous, *await _moved(connection, key.tenant, changed, now, cluster))
 
 
 async def leave(
@@ -65,17 +65,24 @@ async def leave(
 ) -> MembershipChange:
     """Close the open intervals of users."""
     taken = await take_positions(connection, key.tenant, 1, now)
-    changed = await _change(connection, _LEAVE, key, users, taken.position)
-    return MembershipChange(taken.position, *await _moved(connection, key.tenant, changed, now, cluster))
+    changed, previous = await _change(connection, _LEAVE, key, users, taken.position)
+    return MembershipChange(taken.position, previous, *await _moved(connection, key.tenant, changed, now, cluster))
 
 
 async def _change(
     connection: AsyncConnection, template: str, key: TopicKey, users: Sequence[str], position: int
-) -> list[str]:
+) -> tuple[list[str], int]:
+    """Change memberships; returns whose changed, and the position of what happened in the topic before."""
     dialect = connection.dialect.name
     values = wanted_values(dialect, [InboxKey(key.tenant, user) for user in sorted(set(users))])
     rows = await connection.execute(_statement(template, dialect), {"topic": key.topic, "position": position, **values})
-    return sorted(rows.scalars())
+    changed = sorted(rows.scalars())
+    if not changed:
+        return [], 0
+    before = (await heads(connection, key.tenant, [key.topic]))[key.topic]
+    here = sa.and_(topics.c.tenant == key.tenant, topics.c.topic == key.topic)
+    await connection.execute(sa.update(topics).where(here).values(members_at=position))
+    return changed, before.last
 
 
 async def _moved(
@@ -125,8 +132,16 @@ async def topics_of(
     return {key: sorted(names) for key, names in found.items()}
 
 
-async def positions(connection: AsyncConnection, tenant: str, names: Sequence[str]) -> Mapping[str, int]:
+async def heads(connection: AsyncConnection, tenant: str, names: Sequence[str]) -> Mapping[str, TopicHead]:
     """Read the positions of topics' last events."""
     here = sa.and_(topics.c.tenant == tenant, among(connection, topics.c.topic, names))
-    rows = await connection.execute(sa.select(topics.c.topic, topics.c.position).where(here))
-    return dict.fromkeys(names, 0) | {row.topic: row.position for row in rows}
+    rows = await connection.execute(sa.select(topics.c.topic, topics.c.position, topics.c.members_at).where(here))
+    return dict.fromkeys(names, TopicHead(0, 0)) | {topic: TopicHead(*head) for topic, *head in rows}
+
+
+async def log_positions(connection: AsyncConnection, tenants: Collection[str]) -> Mapping[str, int]:
+    """Read how far tenants' logs have got."""
+    logs = shared_logs.c
+    here = among(connection, logs.tenant, sorted(tenants))
+    rows = await connection.execute(sa.select(logs.tenant, logs.position).where(here))
+    return dict.fromkeys(tenants, 0) | {row.tenant: row.position for row in rows}

@@ -142,6 +142,7 @@ topics = Table(
     Column("position", BigInteger, nullable=False, comment="its last event's"),
     Column("items", BigInteger, nullable=False, comment="how many it ever had"),
     Column("created_at", BigInteger, nullable=False),
+    Column("members_at", BigInteger, nullable=False, server_default=text("0"), comment="the last join's or leave's"),
     PrimaryKeyConstraint("tenant", "topic"),
 )
 

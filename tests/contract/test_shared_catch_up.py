@@ -84,11 +84,14 @@ class TestOne:
         await follower.catch_up()
         assert follower.told == [own, first, second]
 
-    async def test_what_came_and_went_is_not_told(self, store: SqlInboxStore) -> None:
+    async def test_what_came_and_went_is_told_as_gone(self, store: SqlInboxStore) -> None:
+        """A connected client may have been told of it at once, which does not move the cursor."""
         follower = await following(store)
-        await store.recall(TENANT, await shared(store), LATER)
+        recalled = await shared(store)
+        await store.recall(TENANT, recalled, LATER)
         assert await follower.catch_up() is None
-        assert follower.told == []
+        assert follower.told == [recalled]
+        assert follower.items == {}
 
     @pytest.mark.parametrize(
         ("change", "reason"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.core.errors import InvalidRequest
-from hub.core.model import BROADCAST, InboxKey
+from hub.core.model import BROADCAST, InboxKey, TopicHead
 from hub.ports import SharedLog
 from hub.store.engine import Database
 from hub.store.inbox import SqlInboxStore
@@ -71,7 +71,11 @@ class TestWhoSeesWhat:
         assert await titles(database, ADA) == []
         assert await titles(database, acme) == ["theirs", "to all of them"]
         assert (await log.members(TENANT, "news", "", 9), await log.topics_of([ADA])) == ([], {})
-        assert await log.topic_positions(TENANT, ["news", BROADCAST]) == {"news": 1, BROADCAST: 0}
+        assert await log.topic_heads(TENANT, ["news", BROADCAST]) == {
+            "news": TopicHead(1, 0),
+            BROADCAST: TopicHead(0, 0),
+        }
+        assert await log.log_positions({TENANT, "acme", "unheard-of"}) == {TENANT: 1, "acme": 3, "unheard-of": 0}
         assert (await check(database, ADA)).position == 0
         await check(database, acme)
 
@@ -150,16 +154,35 @@ class TestLists:
         assert await log.topics_of([ADA], left=True) == {ADA: ["one", "two"]}
         assert await log.topics_of([]) == {}
 
-    async def test_positions(self, store: SqlInboxStore, log: SharedLog) -> None:
-        assert await log.topic_positions(TENANT, ["news"]) == {"news": 0}
+    async def test_heads(self, store: SqlInboxStore, log: SharedLog) -> None:
+        assert await log.topic_heads(TENANT, ["news"]) == {"news": TopicHead(0, 0)}
         first = await event_of(store, to("news"), START)
         second = await event_of(store, everybody(), START)
         third = await event_of(store, to("news"), START)
         assert (first.previous, second.previous, third.previous) == (0, 0, first.position)
         assert first.position < second.position < third.position
-        assert await log.topic_positions(TENANT, ["news", BROADCAST, "other"]) == {
-            "news": third.position,
-            BROADCAST: second.position,
-            "other": 0,
+        assert await log.topic_heads(TENANT, ["news", BROADCAST, "other"]) == {
+            "news": TopicHead(third.position, 0),
+            BROADCAST: TopicHead(second.position, 0),
+            "other": TopicHead(0, 0),
         }
-        assert await log.topic_positions(TENANT, []) == {}
+        assert await log.topic_heads(TENANT, []) == {}
+        assert await log.log_positions({TENANT}) == {TENANT: third.position}
+        assert await log.log_positions(()) == {}
+
+    async def test_what_happens_in_a_topic_is_a_chain_with_joining_and_leaving(
+        self, store: SqlInboxStore, log: SharedLog
+    ) -> None:
+        first = await event_of(store, to("news"), START)
+        joined = await log.join(TENANT, "news", ["ada", "grace"], START)
+        again = await log.join(TENANT, "news", ["ada"], START)
+        second = await event_of(store, to("news"), START)
+        left = await log.leave(TENANT, "news", ["ada"], START)
+        elsewhere = await log.join(TENANT, "sales", ["ada"], START)
+        assert await store.recall(TENANT, await shared(store, "news"), START)
+        heads = await log.topic_heads(TENANT, ["news", "sales"])
+        assert (joined.previous, second.previous, left.previous) == (first.position, joined.position, second.position)
+        assert (again.cursors, elsewhere.previous) == ({}, 0)
+        assert heads["news"].members_at == left.position
+        assert heads["news"].last == heads["news"].position == left.position + 3
+        assert heads["sales"] == TopicHead(0, elsewhere.position)

@@ -23,13 +23,16 @@ class TestPublish:
         await log.join(TENANT, "news", users, START)
         before = await table_counts(database)
         outcome = await store.publish(to("news"), START)
-        assert outcome.shared == SharedEvent(NEWS, 2, 0)
+        assert outcome.shared == SharedEvent(NEWS, 2, 1, appeared_at=START + 1), "after the join, in order and in time"
         assert outcome.wakeup is not None
         after = await table_counts(database)
         grown = {name: count - before[name] for name, count in after.items() if count != before[name]}
         assert grown == {"notifications": 1, "shared_log": 1, "wakeups": 1}
         left = {wakeup.id: wakeup for wakeup in await store.leftover_wakeups(START + 1, 9)}
-        assert (list(left[outcome.wakeup.id].heads), list(left[outcome.wakeup.id].shared)) == ([], [outcome.shared])
+        assert (list(left[outcome.wakeup.id].heads), list(left[outcome.wakeup.id].shared)) == (
+            [],
+            [SharedEvent(NEWS, 2, 1)],
+        )
 
     async def test_together_with_others_in_one_group(self, database: Database, store: SqlInboxStore) -> None:
         """To users and to audiences of two tenants, with a topic that is new, and one under a key that is taken."""
@@ -41,12 +44,12 @@ class TestPublish:
         outcomes = [outcome for outcome in await store.publish_all(group, START) if not isinstance(outcome, Exception)]
         assert [outcome.shared for outcome in outcomes] == [
             None,
-            SharedEvent(TopicKey(TENANT, BROADCAST), 1, 0),
-            SharedEvent(NEWS, 2, 0),
-            SharedEvent(NEWS, 3, 2),
-            SharedEvent(TopicKey("acme", BROADCAST), 1, 0),
+            SharedEvent(TopicKey(TENANT, BROADCAST), 1, 0, START),
+            SharedEvent(NEWS, 2, 0, START + 1),
+            SharedEvent(NEWS, 3, 2, START + 2),
+            SharedEvent(TopicKey("acme", BROADCAST), 1, 0, START),
             None,
-            SharedEvent(TopicKey(TENANT, BROADCAST), 4, 1),
+            SharedEvent(TopicKey(TENANT, BROADCAST), 4, 1, START + 3),
             None,
         ]
         assert outcomes[-1].replayed
@@ -84,7 +87,7 @@ class TestDeliverAt:
         await shared(store, "news", now=LATER)
         assert await store.apply_timers(DUE - 1, 9) == []
         [(event, wakeup)] = await store.apply_timers(DUE, 9)
-        assert event == SharedEvent(NEWS, 3, 2)
+        assert event == SharedEvent(NEWS, 3, 2, DUE)
         assert wakeup is not None
         assert await store.apply_timers(DUE, 9) == []
         item = await store.item(ADA, planned.id)

@@ -51,6 +51,7 @@ USERS = ("ada", "grace")
 CLIENTS = 4
 """Clients 0 and 2 are Ada's, 1 and 3 Grace's."""
 TOPICS = ("news", "sales")
+PING = '{"type": "ping"}'
 MARKS = ["seen", "read", "unread", "archive", "unarchive"]
 KEYRING = Keyring.from_settings(Settings(), "key", "s" * 32)
 
@@ -274,6 +275,19 @@ class InboxMachine(RuleBasedStateMachine):
         if gateway is not None and connection is not None:
             gateway.disconnect(connection)
 
+    @rule(number=st.integers(0, CLIENTS - 1), compared=st.booleans())
+    def ping(self, number: int, compared: bool) -> None:  # noqa: FBT001 - drawn by name
+        """Hear where the client is, and what its badge should be: it has come to the same by what it was told."""
+        if number in self.connections:
+            self.run(self.say_where(number, compared=compared))
+
+    async def say_where(self, number: int, *, compared: bool) -> None:
+        gateway, connection = self.connections[number]
+        if compared:
+            await gateway.reconcile()
+        connection.text(PING)
+        await self.pump(self.clients[number], connection)
+
     @precondition(lambda self: self.ids)
     @rule(data=st.data(), number=st.integers(0, CLIENTS - 1), action=st.sampled_from(MARKS))
     def mark_by_frame(self, data: Any, number: int, action: str) -> None:
@@ -335,12 +349,14 @@ class InboxMachine(RuleBasedStateMachine):
             unread = sum(i["read_at"] is None for i in items if i["archived_at"] is None and i["snoozed_until"] is None)
             unseen = sum(i["seen_at"] is None for i in items if i["archived_at"] is None and i["snoozed_until"] is None)
             assert (head.unread_count, head.unseen_count) == (unread, unseen)
-            for number, (_, connection) in self.connections.items():
+            for number, (gateway, connection) in self.connections.items():
                 client = self.clients[number]
                 if client.user == user:
                     place = Place(version_of(head.cursor), await self.reach(user))
                     async with asyncio.timeout(20):
                         while client.cursor is None or not place_of(client.cursor).covers(place):
+                            await gateway.reconcile()
+                            connection.text(PING)
                             await self.pump(client, connection)
                     if client.stale:
                         await self.load(client)
@@ -350,7 +366,8 @@ class InboxMachine(RuleBasedStateMachine):
     async def reach(self, user: str) -> int:
         """Return the position of the last event of the user's topics, those that they have left among them."""
         key, topics = InboxKey(TENANT, user), self.hubs[0].topics
-        return max((await topics.positions((await topics.heard_by([key]))[key])).values())
+        following = (await topics.following([key]))[key]
+        return max(head.position for head in (await topics.heads([*following.member, *following.left])).values())
 
     def plain(self, items: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return items by id; the version of a shared one only says how new its state is."""

@@ -245,7 +245,8 @@ class Member:
         if frame["type"] == "item":
             held, item = client.cursor, frame["item"]
             # One of a topic may be new here, and yet change nothing of the inbox's own version.
-            if held is not None and item["version"] <= version_of(held) and item["id"] in client.items:
+            known = item["id"] in client.items and item["id"] not in client.late
+            if held is not None and item["version"] <= version_of(held) and known:
                 self.doubled += 1
             if client.live and "at" in (frame["item"]["data"] or ()):
                 self._home.delivered(time.perf_counter_ns() - frame["item"]["data"]["at"])

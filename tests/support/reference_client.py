@@ -30,6 +30,8 @@ class ReferenceClient:
         self.counts: dict[str, int] | None = None
         self.stale = True
         self.live = False
+        self.late: dict[str, int] = {}
+        """Items that the cursor does not cover, with their positions: they come again to who resumes from it."""
         self._place = Place(-1, 0)
         """Version and position of the cursor."""
         self._journal: list[dict[str, Any]] = []
@@ -55,6 +57,15 @@ class ReferenceClient:
                 raise AssertionError(frame)
         if frame.get("cursor") is not None and frame["type"] != "resync":
             self._advance(frame)
+        elif "delta" in frame:
+            assert self.live, "a live frame before `ready`"
+            assert self.counts is not None
+            self.counts = {name: count + frame["delta"][name] for name, count in self.counts.items()}
+            self.late[frame["item"]["id"]] = frame["position"]
+        if frame["type"] == "ready":
+            self.late.clear()
+        if frame["type"] == "ping":
+            self.late = {name: at for name, at in self.late.items() if at > frame["position"]}
 
     def load(self, items: list[dict[str, Any]]) -> None:
         """Take the whole inbox as REST gave it; what came meanwhile is laid over it."""
@@ -68,9 +79,12 @@ class ReferenceClient:
         place = place_of(frame["cursor"])
         if frame["type"] in {"item", "change"}:
             assert self.live, "a live frame before `ready`"
-            assert place == (self._place.version + 1, self._place.position), "live frames come without a gap, in order"
+            assert place.version == self._place.version + 1, "live frames come without a gap, in order"
+            assert place.position >= self._place.position
         elif frame["type"] == "ping":
-            assert place == self._place, "a ping moves nothing"
+            assert place.version == self._place.version, "a ping brings nothing"
+            assert place.position == frame["position"] >= self._place.position
+            assert frame["counts"] == self.counts, "the badge is what was told piece by piece"
         self._place = place
         self.cursor = frame["cursor"]
         self.counts = frame.get("counts", self.counts)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from hub.core.model import InboxKey, MarkAction, Selection
 from hub.gateway.detaching import DetachableHttp
 from hub.gateway.gateway import Gateway
 from hub.gateway.routes import gateway_routes
-from tests.property.test_inbox_machine import CLIENTS, KEYRING, MARKS, TENANT, USERS, InboxMachine
+from tests.property.test_inbox_machine import CLIENTS, KEYRING, MARKS, PING, TENANT, USERS, InboxMachine
 from tests.support.fleet import Fleet
 from tests.support.member import Json, Member, Transport
 from tests.support.proxy import Proxy, Weather, proxy_to
@@ -181,7 +181,10 @@ class SocketMachine(InboxMachine):
         while True:
             items, head = await self.truth(member.user)
             place = Place(version_of(head.cursor), await self.reach(member.user))
-            await member.reach(head.cursor, place.position)
+            await self.confirm()
+            with suppress(TimeoutError):  # what was just under way is confirmed next time
+                async with asyncio.timeout(0.2):
+                    await member.reach(head.cursor, place.position)
             await member.live.wait()
             if member.client.cursor is not None and place.covers(place_of(member.client.cursor)):
                 break
@@ -191,6 +194,13 @@ class SocketMachine(InboxMachine):
         assert (head.unread_count, head.unseen_count) == (unread, unseen)
         assert self.plain(member.client.items.values()) == self.plain(items)
         assert member.client.counts == {"unread": unread, "unseen": unseen}
+
+    async def confirm(self) -> None:
+        """Have the nodes look what is certain, and say it: as with the next ping, which streams cannot ask for."""
+        for gateway in self.gateways:
+            await gateway.reconcile()
+            for connection in tuple(gateway._connections):
+                connection.text(PING)
 
     async def truth(self, user: str) -> tuple[list[dict[str, Any]], wire.InboxOut]:
         """Read the inbox until nothing has changed between its pages."""

@@ -46,7 +46,14 @@ def cursor(version: int, epoch: str = EPOCH, position: int = 0) -> str:
 
 def change(version: int, epoch: str = EPOCH, position: int = 0) -> LiveChange:
     frame = {"type": "item", "item": {"version": version}, "cursor": cursor(version, epoch, position)}
-    return LiveChange(epoch, version, "item", msgspec.json.encode(frame), position)
+    return LiveChange(epoch, version, "item", msgspec.json.encode(frame), position, unread=version, unseen=version)
+
+
+def ping(version: int, position: int = 0, counts: int | None = None) -> dict[str, object]:
+    """Make the frame of a client that is there; `counts` are the version if nothing was told of topics."""
+    badge = version if counts is None else counts
+    place = {"cursor": cursor(version, position=position), "position": position}
+    return {"type": "ping", **place, "counts": {"unread": badge, "unseen": badge}}
 
 
 def hint(version: int, epoch: str = EPOCH) -> LiveChange:
@@ -103,6 +110,11 @@ class Driver:
     def log_moved(self, position: int) -> None:
         self.session.log_moved(position)
         self.collect()
+
+    def shared(self, position: int) -> bool:
+        forwarded = self.session.shared(position)
+        self.collect()
+        return forwarded
 
     def advance(self, ms: int) -> None:
         self.now += ms
@@ -489,12 +501,12 @@ def test_presence_changes_attention() -> None:
     assert driver.session.attention is Attention.ACTIVE
 
 
-def test_a_ping_is_answered_with_the_cursor() -> None:
+def test_a_ping_is_answered_with_cursor_and_counts() -> None:
     driver = live(5)
     driver.hear(change(6))
     driver.take_frames()
     driver.send({"type": "ping"})
-    assert driver.frames == [{"type": "ping", "cursor": cursor(6)}]
+    assert driver.frames == [ping(6)]
     assert driver.cursors == [cursor(6)]
 
 
@@ -711,7 +723,7 @@ def test_pings_carry_the_cursor_and_begin_at_a_random_moment() -> None:
     driver.take_frames()
     assert driver.session.next_deadline() == T0 + PING_MS // 2
     driver.advance(PING_MS // 2)
-    assert driver.take_frames() == [{"type": "ping", "cursor": cursor(5)}]
+    assert driver.take_frames() == [ping(5)]
     assert driver.session.next_deadline() == driver.now + PING_MS
     driver.advance(PING_MS - 1)
     assert driver.frames == []
@@ -850,4 +862,83 @@ def test_who_has_gone_hears_of_no_event() -> None:
     driver = at(5, 10)
     driver.session.lost()
     driver.log_moved(11)
+    assert not driver.session.shared(12)
     assert driver.take_asked() == []
+
+
+def test_an_item_told_directly_does_not_move_where_to_resume() -> None:
+    driver = at(5, 10)
+    assert driver.shared(11)
+    assert not driver.shared(11), "again"
+    driver.hear(change(6, position=11), change(7, position=11))
+    assert [frame["cursor"] for frame in driver.take_frames()] == [cursor(6, position=10), cursor(7, position=10)]
+    driver.advance(PING_MS)
+    assert driver.take_frames() == [ping(7, 10)], "with the counts of the changes, which have the item in them"
+    driver.log_moved(12)
+    assert driver.take_asked() == [Resume(Cursor(EPOCH, 7, 10))], "all after it once more: one may have been lost"
+    driver.answer(Changes(head(7, position=12)))
+    assert driver.take_frames()[0]["cursor"] == cursor(7, position=12)
+
+
+def test_an_own_change_with_counts_from_before_or_after_what_was_told_is_read() -> None:
+    for position in (10, 12):
+        driver = at(5, 10)
+        assert driver.shared(11)
+        driver.hear(change(6, position=position))
+        assert driver.take_frames() == []
+        assert driver.take_asked() == [Resume(Cursor(EPOCH, 5, 10))]
+
+
+def test_an_item_that_the_counts_may_have_in_them_already_is_read() -> None:
+    driver = at(5, 10)
+    assert driver.shared(12)
+    assert not driver.shared(11), "of another topic, whose news come later"
+    assert driver.take_asked() == [Resume(Cursor(EPOCH, 5, 10))]
+
+
+def test_an_item_told_while_reading_is_left_to_the_answer_or_to_the_next() -> None:
+    driver = connecting()
+    driver.take_asked()
+    assert not driver.shared(11)
+    assert not driver.shared(12)
+    driver.answer(Changes(head(5, position=11)))
+    assert driver.take_asked() == [Resume(Cursor(EPOCH, 5, 11))]
+    driver.answer(Changes(head(5, position=12)))
+    assert driver.take_asked() == []
+    assert driver.shared(13)
+
+
+def test_what_is_confirmed_moves_where_to_resume_and_pings_say_so() -> None:
+    driver = at(5, 10)
+    assert driver.shared(11)
+    assert driver.shared(15)
+    driver.send({"type": "ping"})
+    assert driver.take_frames() == [ping(5, 10, counts=7)]
+    for confirmed, position in ((13, 13), (12, 13), (20, 15)):
+        assert driver.session.confirm(EPOCH, 5, confirmed)
+        driver.send({"type": "ping"})
+        assert driver.take_frames() == [ping(5, position, counts=7)], "never back, nor beyond what was told"
+    driver.hear(change(6, position=15))
+    assert driver.take_frames()[0]["cursor"] == cursor(6, position=15)
+
+
+def test_nothing_is_certain_of_who_lags_or_reads() -> None:
+    driver = at(5, 10)
+    assert driver.shared(11)
+    assert not driver.session.confirm(EPOCH, 6, 20), "a change is on its way"
+    assert not driver.session.confirm(OTHER_EPOCH, 5, 20)
+    driver.log_moved(12)
+    assert not driver.session.confirm(EPOCH, 5, 20), "a read is on its way"
+    driver.send({"type": "ping"})
+    assert driver.take_frames() == [ping(5, 10, counts=6)]
+    driver.session.lost()
+    assert not driver.session.confirm(EPOCH, 5, 20)
+
+
+def test_the_topic_of_an_item_just_told_being_that_far_is_no_news() -> None:
+    driver = at(5, 10)
+    assert driver.shared(12)
+    driver.log_moved(12)
+    assert driver.take_asked() == []
+    driver.log_moved(11)
+    assert driver.take_asked() == [Resume(Cursor(EPOCH, 5, 10))], "of another topic"

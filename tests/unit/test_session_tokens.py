@@ -6,7 +6,7 @@ from hub.core.effects import Authenticate
 from hub.core.frames import CloseCode
 from hub.core.model import Changes, InboxKey
 from hub.core.session import REAUTH_LEAD_MS
-from tests.unit.test_session import ADA, EPOCH, T0, Driver, change, connecting, head, live
+from tests.unit.test_session import ADA, T0, Driver, change, connecting, head, live, ping
 
 END = T0 + 100_000
 
@@ -98,22 +98,24 @@ def test_reauth_comes_after_connect_only() -> None:
 def test_the_next_change_is_one_step_and_nothing_else_is() -> None:
     driver = live(version=5)
     step = driver.session.step
-    assert step(EPOCH, 5, 6, 0)
-    assert not step(EPOCH, 5, 6, 0), "again"
-    assert not step(EPOCH, 7, 8, 0), "a gap"
-    assert not step("another", 6, 7, 0)
-    assert not step(EPOCH, 6, 7, 1), "made at another position of the shared log"
+    assert step(5, change(6))
+    assert not step(5, change(6)), "again"
+    assert not step(7, change(8)), "a gap"
+    assert not step(6, change(7, "another"))
+    assert not step(6, change(7, position=1)), "made at another position of the shared log"
     driver.hear(change(8))
-    assert not step(EPOCH, 6, 7, 0), "what follows is held: one after the other"
+    assert not step(6, change(7)), "what follows is held: one after the other"
     driver.hear(change(7))
     assert driver.versions() == [7, 8]
-    assert step(EPOCH, 8, 18, 0), "ten at once"
+    assert step(8, change(18)), "ten at once"
+    driver.send({"type": "ping"})
+    assert driver.take_frames() == [ping(18)]
     driver.hear(change(19))
     assert driver.versions() == [19]
     driver.session.lost()
-    assert not step(EPOCH, 19, 20, 0)
+    assert not step(19, change(20))
 
 
 def test_no_step_while_catching_up() -> None:
     driver = connecting()
-    assert not driver.session.step("", -1, 0, 0)
+    assert not driver.session.step(-1, change(0))

@@ -21,7 +21,7 @@ from hub.core.model.inbox import (
 from hub.core.model.personal import Person, PersonalNotification
 from hub.core.model.publishing import Address, Content, IdempotencyRecord, NewDelivery, Publication, Step
 from hub.core.model.schedules import Cron, Every, Missed, Move, Once, RunOutcome, RunRecord, Schedule, Timing
-from hub.core.model.shared import SharedEvent, SharedState
+from hub.core.model.shared import SharedEvent, SharedState, TopicHead
 from hub.core.model.terms import (
     BROADCAST,
     Attention,
@@ -96,6 +96,7 @@ __all__ = [
     "Step",
     "TimerKind",
     "Timing",
+    "TopicHead",
     "TopicKey",
     "Untold",
     "Wakeup",

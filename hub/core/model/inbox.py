@@ -188,10 +188,12 @@ class Wakeup:
 class MembershipChange:
     """A join's or leave's outcome. Who was a member already, or was none, is not in it.
 
+    `position` is its place in the log, `previous` that of what happened in the topic before it.
     `cursors` says where the inboxes of those are that changed: each has taken a version that changes no item (how far
     the log is for each is not looked up: 0). `wakeup` is to be `told` once they have been told; None: nothing changed.
     """
 
     position: int
+    previous: int
     cursors: Mapping[str, Cursor]
     wakeup: SharedWakeup | None = None

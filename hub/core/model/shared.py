@@ -11,12 +11,28 @@ from hub.core.model.terms import TopicKey
 class SharedEvent(NamedTuple):
     """A committed event of the shared log, as told to whoever follows its topic: it is worth a read.
 
-    `previous` is the topic's event before it (0: none). Who was told of another one before has missed something.
+    `previous` is what happened in the topic before it, joining and leaving included (0: nothing). Who was told of
+    something else before has missed something. `appeared_at` is known where an item has just appeared by it.
     """
 
     key: TopicKey
     position: int
     previous: int
+    appeared_at: int | None = None
+
+
+class TopicHead(NamedTuple):
+    """How far a topic has got."""
+
+    position: int
+    """Its last event's; 0: there has been none."""
+    members_at: int
+    """The last join's or leave's."""
+
+    @property
+    def last(self) -> int:
+        """The position of whatever happened last."""
+        return max(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,18 @@ class Ready(Struct, frozen=True, tag_field="type", tag="ready"):
 
 
 class ItemFrame(Struct, frozen=True, tag_field="type", tag="item", omit_defaults=True):
-    """An item, new or as it is now. Without cursor and counts it is of a catch-up, which a `ready` ends."""
+    """An item, new or as it is now.
+
+    With `delta` it is new to a topic: the same for all members, whose counts grow by that; a `ping` tells when their
+    cursor has got to its `position`. Without `delta`, cursor and counts it is of a catch-up, which a `ready` ends.
+    """
 
     item: Item
-    cursor: str | None = None
     counts: Counts | None = None
+    delta: Counts | None = None
+    position: int | None = None
+    cursor: str | None = None
+    """Last, here and in `ChangeFrame`: see `frames.outgoing`."""
 
 
 class ChangeFrame(Struct, frozen=True, tag_field="type", tag="change", omit_defaults=True):
@@ -41,8 +48,8 @@ class ChangeFrame(Struct, frozen=True, tag_field="type", tag="change", omit_defa
     but: list[str] = []
     version: int | None = None
     """The `version` that the changed items have now."""
-    cursor: str | None = None
     counts: Counts | None = None
+    cursor: str | None = None
 
 
 class Resync(Struct, frozen=True, tag_field="type", tag="resync"):
@@ -54,9 +61,12 @@ class Resync(Struct, frozen=True, tag_field="type", tag="resync"):
 
 
 class ServerPing(Struct, frozen=True, tag_field="type", tag="ping"):
-    """A sign of life with the cursor that this connection has been brought to."""
+    """A sign of life with the cursor that this connection has been brought to, and with what the badge should be."""
 
     cursor: str
+    position: int
+    """The cursor covers items of topics, told with a `position`, up to here."""
+    counts: Counts
 
 
 class ReauthRequest(Struct, frozen=True, tag_field="type", tag="reauth"):
@@ -164,8 +174,8 @@ ClientFrame = Connect | Reauth | MarkFrame | SetPresence | ClientPing
 class LiveChange(Struct, frozen=True, array_like=True):
     """A change on its way to connections, over the bus.
 
-    `frame` is the finished JSON of an `item` or `change` frame, the same bytes for every connection of the user;
-    None (too large for the bus, or a catch-up of a crash) means: read the database up to `version`.
+    `frame` is the finished JSON of an `item` or `change` frame, as a rule the same bytes for every connection of the
+    user; None (too large for the bus, or a catch-up of a crash) means: read the database up to `version`.
     """
 
     epoch: str
@@ -174,17 +184,24 @@ class LiveChange(Struct, frozen=True, array_like=True):
     """`item` or `change`: the SSE event's name."""
     frame: bytes | None = None
     position: int = 0
-    """How far the user's topics had got: `frame` has the cursor and counts of who holds the shared log up to there."""
+    """How far the user's topics had got: `frame` has the counts and the cursor of who holds all of them up to there."""
+    unread: int = 0
+    unseen: int = 0
+    """The counts that `frame` has."""
 
 
 class SharedChange(Struct, frozen=True, array_like=True):
-    """An event of a topic on its way to the nodes of its members, over the bus: read the log up to `position`.
+    """What happened in a topic, on its way to the nodes of its members, over the bus.
 
-    `previous` is the topic's event before it: who has not heard of that one has missed something.
+    `previous` is what happened there before it: who has not heard of that has missed something.
     """
 
     position: int
     previous: int
+    frame: bytes | None = None
+    """The finished `item` frame of what has appeared; None: read the log up to `position`."""
+    users: list[str] | None = None
+    """Who has joined or left, if that is what happened: there is nothing to read. Empty: too many to be named."""
 
 
 class RevokedBefore(Struct, frozen=True):

@@ -29,7 +29,7 @@ JWT_SECRET = "a-secret-for-benchmarks-of-32-bytes-or-more"
 ROOM = 19_000
 """Connections that a node takes here; its process may have 20,000 descriptors."""
 
-_KEYRING = Keyring.from_settings(Settings(), API_KEY, JWT_SECRET)
+KEYRING = Keyring.from_settings(Settings(), API_KEY, JWT_SECRET)
 _TOKEN_MS = 4 * 3_600_000
 
 
@@ -117,7 +117,7 @@ def node(on: Services, cores: Collection[int], folder: Path) -> Iterator[Node]:
 
 def token(user: str) -> str:
     """A user's JWT."""
-    return _KEYRING.issue(key(user), time.time_ns() // 1_000_000, _TOKEN_MS)
+    return KEYRING.issue(key(user), time.time_ns() // 1_000_000, _TOKEN_MS)
 
 
 def key(user: str) -> InboxKey:

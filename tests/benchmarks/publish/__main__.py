@@ -20,9 +20,10 @@ from tests.benchmarks.gateway.http import PublishFailed
 from tests.benchmarks.gateway.processes import ServerFailed
 from tests.benchmarks.gateway.report import in_words
 from tests.benchmarks.gateway.results import Bar, CaseResult, Figure, Run
+from tests.benchmarks.gateway.swarm import LoadFailed
 from tests.benchmarks.publish import publisher, report
 from tests.benchmarks.publish.bench import Bench
-from tests.benchmarks.publish.cases import batches, contention, singles
+from tests.benchmarks.publish.cases import batches, contention, members, singles
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ CASES = {
     "singles": Case("One notification a call", singles.singles, singles.CALLERS),
     "batches": Case("A thousand notifications a call", batches.batches, batches.CALLERS),
     "contention": Case("Several processes on one database", contention.contention, publisher.CALLERS),
+    "members": Case("One publish to a topic of many online", members.members, members.USERS),
 }
 
 
@@ -63,7 +65,7 @@ def main(
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(_run(chosen, Path(folder), console, found, quick=quick))
-    except (machine.TooSmall, ServerFailed, PublishFailed) as error:
+    except (machine.TooSmall, ServerFailed, PublishFailed, LoadFailed) as error:
         console.print(f"[red]bench-publish:[/] {error}", highlight=False)
         status = 1
     except KeyboardInterrupt:

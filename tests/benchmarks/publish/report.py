@@ -52,6 +52,8 @@ def _draw(cases: Sequence[CaseResult], folder: Path) -> list[str]:
         for case in cases
         if case.name in _GROUPS
     }
+    if not groups:
+        return []
     for theme, ink in plots.INK.items():
         drawn = plots.plot(groups, _TITLE, ink, _COLOURS)
         drawn.savefig(folder / f"publish-{theme}.svg", transparent=True, metadata={"Date": None})

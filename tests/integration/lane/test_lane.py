@@ -82,7 +82,7 @@ async def test_what_comes_together_is_written_together(node: Node, monkeypatch: 
     hear = LaneWebSocket.hear
 
     def seen(connection: LaneWebSocket, news: News) -> bool:
-        writes.append(len(news.outs))
+        writes.append(len(news.outs(0)))
         return hear(connection, news)
 
     async with await node.ready() as client:
