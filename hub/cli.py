@@ -140,6 +140,7 @@ async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[Bus
         reports=parts.reports,
     )
     parts.metrics.register(made.metrics)
+    parts.metrics.register(made.breakers)
     async with made.running() as inside:
         yield inside
 
@@ -168,6 +169,7 @@ async def _worker_alone(settings: Settings) -> None:
             reports=parts.reports,
         )
         parts.metrics.register(alone.metrics)
+        parts.metrics.register(alone.breakers)
         await parts.bus.start(alone)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, not_, select, true, update
+from sqlalchemy import bindparam, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -70,7 +70,7 @@ _contacts = ByKeys(select(users), users.c.tenant, users.c.user_id)
 _devices = ByKeys(select(devices), devices.c.tenant, devices.c.user_id)
 _finished = ByKeys(
     select(attempts.c.tenant, attempts.c.delivery_id, attempts.c.number, attempts.c.endpoint, attempts.c.outcome).where(
-        attempts.c.outcome.in_(("ok", "permanent"))
+        or_(attempts.c.outcome == "ok", attempts.c.outcome == "permanent")
     ),
     attempts.c.tenant,
     attempts.c.delivery_id,

@@ -20,7 +20,7 @@ class _Words(NamedTuple):
 
 
 class Prepared:
-    """A statement that the driver is handed as text on PostgreSQL.
+    """A statement, without `IN` over values, that the driver is handed as text on PostgreSQL.
 
     To find the words of a large statement in SQLAlchemy's cache, it is walked through each time: half a millisecond for
     the one that claims. The driver gives all types that our tables have as they should be. SQLite's does not, and there
