@@ -25,8 +25,7 @@ class _Waiter:
 
     priority: Priority
     number: int
-    missing: int = field(compare=False)
-    """Calls that it has no leave for yet."""
+    calls: int = field(compare=False)
     served: asyncio.Future[bool] = field(compare=False)
 
 
@@ -34,7 +33,8 @@ class Pacer:
     """The line of one process before one provider.
 
     It asks the limiter for one thing at a time, and what it gets goes to the most urgent. So no process gets ahead
-    of the others, and bulk that stands in line does not get ahead of what is critical.
+    of the others, and bulk that stands in line does not get ahead of what is critical. Who needs several calls is
+    served when all of them may be made: with less than that they could but wait, and let others wait.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Pacer:
         """`name` is the provider's: all processes that limit it share the limit."""
         self._name = name
         self._rates = tuple(rates)
+        self._most = min(rate.calls for rate in rates)
         self._limiter = limiter
         self._clock = clock
         self._sleep = sleep
@@ -62,11 +63,14 @@ class Pacer:
         return max(now, self._closed_until)
 
     async def enter(self, priority: Priority, calls: int) -> bool:
-        """Wait for leave for so many calls; False if it does not come soon."""
+        """Wait for leave for so many calls; False if it does not come soon.
+
+        More calls than the limit counts can never be made within it; they need leave for as many as it does.
+        """
         if self._stopped or self.ready_at(now := self._clock.now()) > now:
             return False
         served: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._line, _Waiter(priority, next(self._numbers), calls, served))
+        heapq.heappush(self._line, _Waiter(priority, next(self._numbers), min(calls, self._most), served))
         if self._server is None or self._server.done():
             self._server = asyncio.create_task(self._serve(), name=f"pacer {self._name}")
         return await served
@@ -80,9 +84,11 @@ class Pacer:
 
     async def _serve(self) -> None:
         try:
-            while wanted := sum(waiter.missing for waiter in self._present()):
+            while line := self._present():
                 now = self._clock.now()
-                leave = await self._limiter.take(self._name, self._rates, now, wanted, PATIENCE)
+                leave = await self._limiter.take(self._name, self._rates, now, self._at_once(line), 0)
+                if leave.calls == 0:
+                    leave = await self._limiter.take(self._name, self._rates, now, line[0].calls, PATIENCE)
                 if leave.calls == 0:
                     self._closed_until = leave.at
                     return
@@ -98,14 +104,21 @@ class Pacer:
         heapq.heapify(self._line)
         return self._line
 
+    def _at_once(self, line: list[_Waiter]) -> int:
+        """Return how many calls the first of the line need who may all be served at once."""
+        wanted = 0
+        for waiter in sorted(line):
+            if wanted + waiter.calls > self._most:
+                break
+            wanted += waiter.calls
+        return wanted
+
     def _hand_out(self, calls: int) -> None:
+        """Serve the first of the line. What does not suffice for the next is not kept: leave is for now only."""
         line = self._present()
-        while calls and line:
-            given = min(calls, line[0].missing)
-            line[0].missing -= given
-            calls -= given
-            if line[0].missing == 0:
-                heapq.heappop(line).served.set_result(True)
+        while line and line[0].calls <= calls:
+            calls -= line[0].calls
+            heapq.heappop(line).served.set_result(True)
 
     def _dismiss(self) -> None:
         for waiter in self._present():

@@ -144,10 +144,10 @@ class MemoryRateLimiter:
     def __init__(self) -> None:
         self._windows: dict[tuple[str, tuple[Rate, ...]], Window] = {}
 
-    async def take(self, name: str, rates: Sequence[Rate], now: int, at_most: int, patience: int) -> Leave:
+    async def take(self, name: str, rates: Sequence[Rate], now: int, calls: int, patience: int) -> Leave:
         """Give leave for calls; see the port."""
         window = self._windows.setdefault((name, tuple(rates)), Window(rates))
-        return window.take(now, at_most, patience)
+        return window.take(now, calls, patience)
 
     async def close(self) -> None:
         """Release nothing; here so that all adapters end alike."""

@@ -17,36 +17,25 @@ from hub.bus.names import rate_keys
 from hub.core.rates import Leave, Rate
 
 _TAKE = """
-local now, most, patience = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local function number(value) return value and tonumber(value) or 0 end
-local function next_call()
-  local at = now
-  for i, key in ipairs(KEYS) do
-    local count, period = tonumber(ARGV[2 + 2 * i]), tonumber(ARGV[3 + 2 * i])
-    at = math.max(at, number(redis.call('LINDEX', key, 0)))
-    local first = redis.call('LINDEX', key, count - 1)
-    if first then at = math.max(at, number(first) + period) end
-  end
-  return at
+local now, calls, patience = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local at = now
+for i, key in ipairs(KEYS) do
+  local count, period = tonumber(ARGV[2 + 2 * i]), tonumber(ARGV[3 + 2 * i])
+  local last, too_late = redis.call('LINDEX', key, 0), redis.call('LINDEX', key, count - calls)
+  if last then at = math.max(at, tonumber(last)) end
+  if too_late then at = math.max(at, tonumber(too_late) + period) end
 end
-local function give(at)
-  for i, key in ipairs(KEYS) do
-    local count, period = tonumber(ARGV[2 + 2 * i]), tonumber(ARGV[3 + 2 * i])
-    redis.call('LPUSH', key, string.format('%.0f', at))
-    redis.call('LTRIM', key, 0, count - 1)
-    redis.call('PEXPIRE', key, at - now + period)
-  end
-end
-local at, calls = next_call(), 0
 if at > now + patience then return {0, at} end
-if at > now then give(at) return {1, at} end
-while calls < most and next_call() <= now do
-  give(now)
-  calls = calls + 1
+local time = string.format('%.0f', at)
+for i, key in ipairs(KEYS) do
+  local count, period = tonumber(ARGV[2 + 2 * i]), tonumber(ARGV[3 + 2 * i])
+  for _ = 1, calls do redis.call('LPUSH', key, time) end
+  redis.call('LTRIM', key, 0, count - 1)
+  redis.call('PEXPIRE', key, at - now + period)
 end
-return {calls, now}
+return {calls, at}
 """
-"""KEYS: a list for each rate. ARGV: now, at_most, patience; for each rate count and period."""
+"""KEYS: a list for each rate. ARGV: now, calls, patience; for each rate count and period."""
 
 _SHA = sha1(_TAKE.encode(), usedforsecurity=False).hexdigest()
 
@@ -68,18 +57,18 @@ class RedisRateLimiter:
         self._commands = Commands(read_url(url), "rate limits", timeout=timeout, batch=1)
         self._alone = MemoryRateLimiter()
 
-    async def take(self, name: str, rates: Sequence[Rate], now: int, at_most: int, patience: int) -> Leave:
+    async def take(self, name: str, rates: Sequence[Rate], now: int, calls: int, patience: int) -> Leave:
         """Give leave for calls; see the port."""
         partition, keys = rate_keys(name, rates)
         numbers = [number for rate in rates for number in rate]
-        command: Command = ("EVALSHA", _SHA, len(keys), *keys, now, at_most, patience, *numbers)
+        command: Command = ("EVALSHA", _SHA, len(keys), *keys, now, calls, patience, *numbers)
         unit = Unit(partition, (("SCRIPT", "LOAD", _TAKE), command), 1)
         [answer] = await self._commands.run([unit], now)
         leave = None if answer is None else _leave(answer[-1])
         if leave is None:
-            return await self._alone.take(name, rates, now, at_most, patience)
+            return await self._alone.take(name, rates, now, calls, patience)
         if leave.calls:  # known to this process too, so that it does not begin anew where Redis goes away
-            await self._alone.take(name, rates, now, leave.calls, patience)
+            await self._alone.take(name, rates, now, calls, patience)
         return leave
 
     async def close(self) -> None:

@@ -26,7 +26,7 @@ class Rate(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """Leave for `calls` calls, to be made from `at` on; if there are none, `at` is when to ask again."""
+    """Leave for `calls` calls, to be made from `at` on; if it is for none, `at` is when to ask again."""
 
     calls: int
     at: int
@@ -61,31 +61,26 @@ class Window:
     def __init__(self, rates: Sequence[Rate]) -> None:
         self._rates = tuple(rates)
         self._given = tuple(deque[int](maxlen=rate.calls) for rate in rates)
-        """Of each rate as many times as it counts, the latest last: the first one is what the next call waits for."""
+        """Of each rate as many times as it counts, the latest last."""
 
-    def take(self, now: int, at_most: int, patience: int) -> Leave:
-        """Give leave for up to `at_most` calls now, or else for the next one if it comes within `patience` ms."""
-        at = self._next(now)
+    def take(self, now: int, calls: int, patience: int) -> Leave:
+        """Give leave for so many calls together, now or when their time comes, if that is within `patience` ms.
+
+        Raises:
+            ValueError: they are more than a rate ever allows at once.
+
+        """
+        at = max(now, *(self._free_at(number, calls) for number in range(len(self._rates))))
         if at > now + patience:
             return Leave(0, at)
-        if at > now:
-            self._give(at)
-            return Leave(1, at)
-        calls = 0
-        while calls < at_most and self._next(now) <= now:
-            self._give(now)
-            calls += 1
-        return Leave(calls, now)
-
-    def _next(self, now: int) -> int:
-        times = [now]
-        for rate, given in zip(self._rates, self._given, strict=True):
-            if given:
-                times.append(given[-1])  # given ahead, perhaps: calls keep their order
-            if len(given) == rate.calls:
-                times.append(given[0] + rate.period)
-        return max(times)
-
-    def _give(self, at: int) -> None:
         for given in self._given:
-            given.append(at)
+            given.extend([at] * calls)
+        return Leave(calls, at)
+
+    def _free_at(self, number: int, calls: int) -> int:
+        rate, given = self._rates[number], self._given[number]
+        if calls > rate.calls:
+            raise ValueError("a rate limit never allows so many calls at once")
+        too_late = rate.calls - calls + 1  # counted from the last one: with this one they would be too many
+        free_at = given[-too_late] + rate.period if len(given) >= too_late else 0
+        return max(free_at, given[-1] if given else 0)  # calls keep their order, also those given ahead

@@ -77,8 +77,26 @@ async def test_what_is_critical_overtakes_who_stands_in_line() -> None:
 
 async def test_who_needs_several_calls_gets_them_together() -> None:
     line = Line()
+    await asyncio.gather(line.enter("one"), line.enter("two", calls=2), line.enter("last"))
+    assert line.served == [("one", True, 0), ("two", True, 1_000), ("last", True, 2_000)]
+
+
+async def test_who_needs_more_calls_than_the_limit_counts_takes_all_of_it() -> None:
+    line = Line()
     await asyncio.gather(line.enter("five", calls=5), line.enter("one"))
-    assert line.served == [("five", True, 2_000), ("one", True, 2_000)]
+    assert line.served == [("five", True, 0), ("one", True, 1_000)]
+
+
+async def test_who_needs_several_calls_of_a_slow_limit_does_not_use_it_up_in_vain() -> None:
+    line = Line([Rate(3, 3_600_000)])
+    await line.enter("first")
+    line.clock.advance(600_000)
+    for _ in range(3):
+        await line.enter("all", calls=3)
+    assert {served for name, served, _ in line.served if name == "all"} == {False}
+    line.clock.advance(3_000_000)
+    await line.enter("all", calls=3)
+    assert line.served[-1] == ("all", True, 3_600_000)
 
 
 async def test_a_limit_that_is_used_up_for_long_sends_everybody_back_and_says_until_when() -> None:
@@ -141,7 +159,7 @@ def test_no_more_is_claimed_than_may_be_sent_soon(rates: list[Rate], width: int)
 
 async def test_a_limiter_that_fails_leaves_nobody_waiting() -> None:
     class Broken(MemoryRateLimiter):
-        async def take(self, name: str, rates: Sequence[Rate], now: int, at_most: int, patience: int) -> Leave:
+        async def take(self, name: str, rates: Sequence[Rate], now: int, calls: int, patience: int) -> Leave:
             raise RuntimeError
 
     line = Line(limiter=Broken())
