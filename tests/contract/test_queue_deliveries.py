@@ -48,7 +48,7 @@ class TestFind:
         """Compared with the whole table, filtered by hand; in pages of two."""
         first = await rows.notification(users=["ada", "ben", "cyd"], plan=[*PLAN, Step(Channel.PUSH, SECOND)])
         second = await rows.notification(users=["ada"], plan=PLAN, at=START + SECOND, priority=Priority.CRITICAL)
-        coded = await rows.notification(users=[], inbox=False)
+        coded = await rows.notification(users=["eve", "fay", "gil"], inbox=False, plan=PLAN)
         for number, address in enumerate(["x@example.com", "y@example.com"]):
             await rows.delivery(coded, address=address, step=number, unless=Rung.NONE)
         await rows.notification(tenant="acme", plan=PLAN)
