@@ -73,11 +73,12 @@ class TestPublish:
         second = await store.publish(score(1), LATER)
 
         everyone = TopicKey(TENANT, BROADCAST)
-        assert (first.gone, first.shared) == (None, SharedEvent(everyone, 2, 1))
-        assert (second.gone, second.shared) == (SharedEvent(everyone, 3, 2), SharedEvent(everyone, 4, 3))
+        assert (first.gone, first.shared) == (None, SharedEvent(everyone, 2, 1, START + 1))
+        gone, appeared = SharedEvent(everyone, 3, 2), SharedEvent(everyone, 4, 3, LATER + 1)
+        assert (second.gone, second.shared) == (gone, appeared)
         wakeups = {wakeup.id: list(wakeup.shared) for wakeup in await store.leftover_wakeups(LATER + 1, 9)}
         assert second.wakeup is not None
-        assert wakeups[second.wakeup.id] == [second.gone, second.shared]
+        assert wakeups[second.wakeup.id] == [gone, appeared._replace(appeared_at=None)]
         assert second.wakeup.told(), "who publishes tells of both"
         assert await follower.catch_up() is None
         assert follower.told == [first.id, second.id], "removal and item in one go"
@@ -231,7 +232,7 @@ class TestDeliverAt:
         await follower.catch_up()
         (gone, none), (event, wakeup) = await store.apply_timers(DUE, 9)
         everyone = TopicKey(TENANT, BROADCAST)
-        assert (gone, event) == (SharedEvent(everyone, 4, 3), SharedEvent(everyone, 5, 4))
+        assert (gone, event) == (SharedEvent(everyone, 4, 3), SharedEvent(everyone, 5, 4, DUE + 1))
         assert (none, wakeup is not None) == (None, True)
         await follower.catch_up()
         assert follower.told == [now.id, later.id]
