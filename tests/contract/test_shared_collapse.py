@@ -62,12 +62,6 @@ async def all_of(store: SqlInboxStore, group: Sequence[Publication]) -> list[Pub
     return outcomes
 
 
-def places(*events: object) -> list[tuple[TopicKey, int, int]]:
-    """Where events stand in the log, and what each of them follows."""
-    assert all(isinstance(event, SharedEvent) for event in events)
-    return [(event.key, event.position, event.previous) for event in events if isinstance(event, SharedEvent)]
-
-
 class TestPublish:
     async def test_the_newer_one_takes_the_place_of_the_older(self, database: Database, store: SqlInboxStore) -> None:
         await store.head(ADA)
@@ -79,11 +73,12 @@ class TestPublish:
         second = await store.publish(score(1), LATER)
 
         everyone = TopicKey(TENANT, BROADCAST)
-        assert (first.gone, places(first.shared)) == (None, [(everyone, 2, 1)])
-        assert places(second.gone, second.shared) == [(everyone, 3, 2), (everyone, 4, 3)]
+        assert (first.gone, first.shared) == (None, SharedEvent(everyone, 2, 1, START + 1))
+        gone, appeared = SharedEvent(everyone, 3, 2), SharedEvent(everyone, 4, 3, LATER + 1)
+        assert (second.gone, second.shared) == (gone, appeared)
         wakeups = {wakeup.id: list(wakeup.shared) for wakeup in await store.leftover_wakeups(LATER + 1, 9)}
         assert second.wakeup is not None
-        assert places(*wakeups[second.wakeup.id]) == places(second.gone, second.shared)
+        assert wakeups[second.wakeup.id] == [gone, appeared._replace(appeared_at=None)]
         assert second.wakeup.told(), "who publishes tells of both"
         assert await follower.catch_up() is None
         assert follower.told == [first.id, second.id], "removal and item in one go"
@@ -237,7 +232,7 @@ class TestDeliverAt:
         await follower.catch_up()
         (gone, none), (event, wakeup) = await store.apply_timers(DUE, 9)
         everyone = TopicKey(TENANT, BROADCAST)
-        assert places(gone, event) == [(everyone, 4, 3), (everyone, 5, 4)]
+        assert (gone, event) == (SharedEvent(everyone, 4, 3), SharedEvent(everyone, 5, 4, DUE + 1))
         assert (none, wakeup is not None) == (None, True)
         await follower.catch_up()
         assert follower.told == [now.id, later.id]
