@@ -18,9 +18,10 @@ from hub.core.expansion import following, passed_over
 from hub.core.ids import uuid7
 from hub.core.model import DeliveryState, InboxKey, LogKind, Rung, Step
 from hub.store.bulk import Bulk
-from hub.store.delivery_sql import SHARED, in_state, keyed, number, of_kind, queue
+from hub.store.delivery_sql import SHARED, in_state, keyed, of_kind, queue
+from hub.store.keyed import KeyedQuery, id_of
 from hub.store.rows import Values, plan_of
-from hub.store.tables import deliveries, notifications, shared_log
+from hub.store.tables import deliveries, notifications
 
 _READ = "The user read it before it was due."
 
@@ -214,18 +215,12 @@ async def take_turns(connection: AsyncConnection, turns: Sequence[Turn], now: in
     await make_shared(connection, [row for turn in turns for row in turn.made])
 
 
-_plans = (
-    select(notifications.c.id, notifications.c.plan, notifications.c.priority, shared_log.c.position)
-    .select_from(notifications)
-    .join(
-        shared_log,
-        and_(
-            shared_log.c.tenant == notifications.c.tenant,
-            shared_log.c.notification_id == notifications.c.id,
-            shared_log.c.kind == number(LogKind.ITEM),
-        ),
-    )
-    .where(keyed(notifications, bindparam("keys", expanding=True)))
+_PLANS = KeyedQuery(
+    "notifications.id, notifications.plan, notifications.priority, shared_log.position",
+    "notifications CROSS JOIN shared_log WHERE notifications.tenant = wanted.tenant AND notifications.id = wanted.id "
+    "AND shared_log.tenant = wanted.tenant AND shared_log.notification_id = wanted.id "
+    f"AND shared_log.kind = {int(LogKind.ITEM)}",
+    {"tenant": "text", "id": "uuid"},
 )
 
 
@@ -235,12 +230,15 @@ async def stay_cancelled(connection: AsyncConnection, key: InboxKey, unread: Col
     A direct delivery was cancelled as it was read. One that was not made yet is stored as cancelled, so that its
     expansion finds it there. Only what is unread again needs it: no other rung is ever lost.
     """
-    rows = await connection.execute(_plans, {"keys": sorted((key.tenant, notification) for notification in unread)})
+    rows = await _PLANS.rows(connection, sorted((key.tenant, notification) for notification in unread))
     await make_shared(
         connection,
         [
             shared_delivery(
-                SharedRecipient(key.tenant, row.id, row.position, key.user, row.priority), plan_of(row.plan), step, now
+                SharedRecipient(key.tenant, id_of(row.id), row.position, key.user, row.priority),
+                plan_of(row.plan),
+                step,
+                now,
             )
             | {"state": DeliveryState.CANCELLED.value, "reason": _READ, "finished_at": now}
             for row in rows

@@ -21,6 +21,7 @@ from hub.store.rows import ITEM_COLUMNS, head_of, item_of
 from hub.store.shared_catch_up import Lag, missed
 from hub.store.shared_heads import due
 from hub.store.shared_sql import LogView, log_view
+from hub.store.sql import looking_up
 from hub.store.tables import inbox_heads, inbox_items, notifications, shared_logs
 
 BATCH_ITEMS = 10_000
@@ -139,7 +140,7 @@ _ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
 @cache
 def _statements(dialect: str) -> _Statements:
     wish = _wishes_postgresql() if dialect == "postgresql" else _wishes_sqlite()
-    look_up = _look_up_postgresql if dialect == "postgresql" else _look_up_sqlite
+    look_up = looking_up(dialect)
     beyond = sa.bindparam("beyond", type_=sa.Integer)
 
     at_head = sa.and_(inbox_heads.c.tenant == wish.c.tenant, inbox_heads.c.user_id == wish.c.user_id)
@@ -183,27 +184,6 @@ def _statements(dialect: str) -> _Statements:
         .select_from(with_content)
         .order_by(wish.c.place, item.version, item.notification_id),
     )
-
-
-def _look_up_postgresql(
-    left: sa.FromClause, table: sa.Table, query: sa.Select[Any], name: str | None = None
-) -> tuple[sa.Join, Any]:
-    """Join what the query finds for each row on the left; return the join, and the found columns.
-
-    The planner cannot know that a wish finds one head and few items: without statistics (a table just filled) it
-    would rather read all items of a notification, or a whole table. A LATERAL query that ends in a LIMIT is not merged
-    into the one around it, which leaves it an index.
-    """
-    found = query.correlate_except(table).lateral(name)
-    return left.join(found, sa.true()), found.c
-
-
-def _look_up_sqlite(
-    left: sa.FromClause, table: sa.Table, query: sa.Select[Any], _name: str | None = None
-) -> tuple[sa.Join, Any]:
-    """Do the same without LATERAL, which SQLite lacks; its planner goes by the indexes. There is no LIMIT then."""
-    assert query.whereclause is not None  # noqa: S101 - it is a look-up
-    return left.join(table, query.whereclause), table.c
 
 
 def _wishes_postgresql() -> sa.FromClause:

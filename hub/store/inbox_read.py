@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -34,8 +35,8 @@ from hub.store.rows import (
     item_of,
     items_with_content,
 )
-from hub.store.shared_sql import last_position, log_view
-from hub.store.sql import among
+from hub.store.shared_sql import TOP, last_position, log_view
+from hub.store.sql import among, looking_up
 from hub.store.tables import attempts, deliveries, inbox_heads, inbox_items, notifications
 
 MAX_RECIPIENTS = 1_000
@@ -52,21 +53,28 @@ async def head(connection: AsyncConnection, key: InboxKey, cluster: str) -> Head
     return None if row is None else head_of(row, cluster)
 
 
-async def head_row(connection: AsyncConnection, key: InboxKey) -> Row | None:
-    """Read a head's row, with what the shared log adds to it."""
-    here = {"tenant": key.tenant, "user": key.user}
-    row: Row | None = (await connection.execute(_HEAD, here)).first()
+async def head_row(connection: AsyncConnection, key: InboxKey, after: tuple[int, UUID] | None = None) -> Row | None:
+    """Read a head's row, with what the shared log adds to it, and up to where in that a page `after` an item goes."""
+    values: dict[str, object] = {"tenant": key.tenant, "user": key.user}
+    if after is not None:
+        values["after_time"], values["after_id"] = after
+    row: Row | None = (await connection.execute(_HEAD if after is None else _HEAD_AFTER, values)).first()
     return row
 
 
-_HEAD = sa.select(inbox_heads, sa.literal_column(log_view("inbox_heads"), sa.Text).label("log")).where(
-    inbox_heads.c.tenant == sa.bindparam("tenant"), inbox_heads.c.user_id == sa.bindparam("user")
-)
+def _head(before: sa.ColumnElement[int]) -> sa.Select[Any]:
+    log = sa.literal_column(log_view("inbox_heads"), sa.Text).label("log")
+    mine = (inbox_heads.c.tenant == sa.bindparam("tenant"), inbox_heads.c.user_id == sa.bindparam("user"))
+    return sa.select(inbox_heads, log, before.label("before")).where(*mine)
+
+
+_HEAD = _head(sa.literal_column(str(TOP), sa.BigInteger))
+_HEAD_AFTER = _head(shared_read.POSITION_BEFORE)
 
 
 async def page(connection: AsyncConnection, key: InboxKey, query: InboxQuery, cluster: str) -> InboxPage | None:
     """Read a page with its head; None if the user has no row."""
-    row = await head_row(connection, key)
+    row = await head_row(connection, key, query.after)
     if row is None:
         return None
     found = head_of(row, cluster)
@@ -83,12 +91,23 @@ def _age(item: Item) -> tuple[int, UUID]:
 async def _own_page(connection: AsyncConnection, key: InboxKey, query: InboxQuery) -> list[Item]:
     """Read one page of the user's own items, newest first, and one more if there is one."""
     order = (inbox_items.c.appeared_at, inbox_items.c.notification_id)
-    statement = _items.where(_mine(key), _live(), *_filters(query)).order_by(*(column.desc() for column in order))
+    newest = sa.select(inbox_items.c.tenant, inbox_items.c.notification_id, *ITEM_COLUMNS)
+    newest = newest.where(_mine(key), _live(), *_filters(query)).order_by(*(column.desc() for column in order))
     if query.after is not None:
         appeared_at, notification = query.after
         last = sa.tuple_(sa.literal(appeared_at, sa.BigInteger), sa.literal(notification, sa.Uuid))
-        statement = statement.where(sa.tuple_(*order) < last)
-    return [item_of(row) for row in await connection.execute(statement.limit(query.limit + 1))]
+        newest = newest.where(sa.tuple_(*order) < last)
+    shown = newest.limit(query.limit + 1).subquery("shown")
+    of_item = sa.and_(notifications.c.tenant == shown.c.tenant, notifications.c.id == shown.c.notification_id)
+    looked_up, content = looking_up(connection.dialect.name)(
+        shown, notifications, sa.select(notifications).where(of_item).limit(_ONE)
+    )
+    page = sa.select(*content, *(shown.c[column.name] for column in ITEM_COLUMNS)).select_from(looked_up)
+    rows = await connection.execute(page.order_by(shown.c.appeared_at.desc(), shown.c.notification_id.desc()))
+    return [item_of(row) for row in rows]
+
+
+_ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
 
 
 def _filters(query: InboxQuery) -> list[sa.ColumnElement[bool]]:

@@ -17,10 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.model import DeliveryState, Head, InboxKey, ItemState, LogKind, MarkAction, Rung
 from hub.store.keyed import KeyedQuery, id_of
 from hub.store.marks import HeldItem, Mark
-from hub.store.rows import Row, items_with_content, plan_of
+from hub.store.rows import Row, plan_of
 from hub.store.shared_items import live_between
-from hub.store.sql import among
-from hub.store.tables import deliveries, inbox_items, notifications, shared_log
+from hub.store.tables import deliveries, inbox_items, shared_log
 
 _KEY = {"tenant": "text", "user_id": "text", "id": "uuid"}
 _ITEM_IS_WANTED = (
@@ -51,6 +50,12 @@ _UNDELIVERED_SHARED = KeyedQuery(
     f"shared_log CROSS JOIN notifications WHERE {_SHARED_IS_WANTED} "
     "AND notifications.tenant = wanted.tenant AND notifications.id = wanted.id AND notifications.plan <> '[]'",
     {**_KEY, "number": "integer"},
+)
+_PLANS = KeyedQuery(
+    "notifications.id, notifications.plan",
+    "notifications WHERE notifications.tenant = wanted.tenant AND notifications.id = wanted.id "
+    "AND notifications.plan <> '[]'",
+    {"tenant": "text", "id": "uuid"},
 )
 _NEEDLESS = KeyedQuery(
     "wanted.number, deliveries.tenant, deliveries.id",
@@ -144,27 +149,19 @@ async def narrow_delivered(connection: AsyncConnection, aims: Sequence[Aim]) -> 
                 found[row.number].append(id_of(row.id))
     for number, aim in enumerate(tracking):
         if aim.ids is None:
-            rows = await connection.execute(
-                sa.select(notifications.c.id, notifications.c.plan)
-                .select_from(items_with_content)
-                .where(aim.covered(), aim.differs())
-            )
-            found[number] = [row.id for row in rows if _tracks_delivered(row.plan)]
-            found[number] += await _tracked_of_shared(connection, aim)
+            found[number] = await _tracked_of_all(connection, aim)
         aim.ids = found[number]
 
 
-async def _tracked_of_shared(connection: AsyncConnection, aim: Aim) -> list[UUID]:
-    """Find the same of all shared items."""
-    if not aim.position:
-        return []
-    rows = await live_between(connection, aim.mark.key, 0, aim.position)
-    plans = sa.select(notifications.c.id, notifications.c.plan).where(
-        notifications.c.tenant == aim.mark.key.tenant,
-        among(connection, notifications.c.id, [row.notification_id for row in rows]),
-        notifications.c.plan != "[]",
-    )
-    return [row.id for row in await connection.execute(plans) if _tracks_delivered(row.plan)]
+async def _tracked_of_all(connection: AsyncConnection, aim: Aim) -> list[UUID]:
+    """Find the same of all items, own and shared."""
+    own = sa.select(inbox_items.c.notification_id).where(aim.covered(), aim.differs())
+    ids = list((await connection.execute(own)).scalars())
+    if aim.position:
+        shared = await live_between(connection, aim.mark.key, 0, aim.position)
+        ids += [row.notification_id for row in shared]
+    rows = await _PLANS.rows(connection, [(aim.mark.key.tenant, identifier) for identifier in ids])
+    return [id_of(row.id) for row in rows if _tracks_delivered(row.plan)]
 
 
 def _tracks_delivered(plan: str) -> bool:
@@ -202,8 +199,16 @@ def _needless_of_all(aim: Aim) -> sa.Select[tuple[str, UUID]]:
         deliveries.c.user_id == aim.mark.key.user,
         deliveries.c.state == sa.literal_column("'queued'"),  # in the text, so that the partial index applies
         deliveries.c.unless.between(int(Rung.DELIVERED), int(aim.mark.effect.rung)),
-        sa.or_(sa.exists().where(item_of_delivery, aim.covered()), sa.exists().where(shared_of_delivery)),
+        sa.or_(
+            _looked_up(inbox_items.c.version, item_of_delivery, aim.covered()),
+            _looked_up(shared_log.c.position, shared_of_delivery),
+        ),
     )
+
+
+def _looked_up(column: sa.Column[int], *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Test whether there is a row; one after the other, where PostgreSQL would read a whole log for an EXISTS."""
+    return sa.select(column).where(*conditions).limit(1).scalar_subquery().is_not(None)
 
 
 async def held_items(connection: AsyncConnection, aims: Sequence[Aim]) -> Mapping[InboxKey, dict[UUID, HeldItem]]:

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.model import InboxKey, Item, MarkLevel
 from hub.store.rows import Row
 from hub.store.shared_read import Place, items_at
-from hub.store.shared_sql import each, fill, span_covers, spans
+from hub.store.shared_sql import TOP, each, fill, span_covers, span_stretch, spans, stretch
 
 
 class Lag(NamedTuple):
@@ -52,35 +52,36 @@ SELECT happened.value FROM $spans AS span $events"""
 
 _EVENTS = """
 SELECT coalesce(event.of_position, event.position) AS value FROM shared_log AS event
-WHERE event.tenant = wish.tenant AND event.topic = span.topic AND event.position > wish.position AND $covered
+WHERE event.tenant = wish.tenant AND $stretch AND $covered
 AND (event.kind = 1 OR event.gone_at_position IS NULL)
-ORDER BY event.position LIMIT :beyond"""
+ORDER BY event.topic, event.position LIMIT :beyond"""
 
 _TOUCHED = """
-SELECT touched.value FROM (
+SELECT changed.value FROM (
   SELECT state.position AS value FROM shared_items AS state
   WHERE state.tenant = wish.tenant AND state.user_id = wish.user_id AND state.version > wish.version
   AND (
     SELECT log.gone_at_position FROM shared_log AS log WHERE log.tenant = state.tenant AND log.position = state.position
   ) IS NULL
   ORDER BY state.version LIMIT :beyond
-) AS touched"""
+) AS changed"""
 
 _PASSED = """
 SELECT passed.value FROM $spans AS span $items"""
 
 _ITEMS = """
 SELECT item.position AS value FROM shared_log AS item
-WHERE item.tenant = wish.tenant AND item.topic = span.topic AND $covered
-AND item.kind = 0 AND item.gone_at_position IS NULL AND item.position <= wish.$mark AND item.position > coalesce((
+WHERE item.tenant = wish.tenant AND $stretch AND item.kind = 0 AND item.gone_at_position IS NULL AND (
+  SELECT state.position FROM shared_items AS state
+  WHERE state.tenant = wish.tenant AND state.user_id = wish.user_id AND state.position = item.position
+) IS NULL
+ORDER BY item.topic, item.position LIMIT :beyond"""
+
+_MARK_THEN = """coalesce((
   SELECT mark.position FROM shared_marks AS mark
   WHERE mark.tenant = wish.tenant AND mark.user_id = wish.user_id AND mark.level = $level
   AND mark.version <= wish.version ORDER BY mark.position DESC LIMIT 1
-), 0) AND NOT EXISTS (
-  SELECT 1 FROM shared_items AS state
-  WHERE state.tenant = wish.tenant AND state.user_id = wish.user_id AND state.position = item.position
-)
-ORDER BY item.position LIMIT :beyond"""
+), 0)"""
 
 _TOLD = """
 SELECT wish.number, told.value AS position FROM $wishes
@@ -118,12 +119,15 @@ async def missed(
 @cache
 def _told(dialect: str) -> sa.TextClause:
     mine = spans("wish")
-    events = fill(_EVENTS, covered=span_covers("coalesce(event.of_position, event.position)"))
+    events = fill(
+        _EVENTS,
+        stretch=stretch("event", "span.topic", "wish.position", str(TOP)),
+        covered=span_covers("coalesce(event.of_position, event.position)"),
+    )
     parts = [fill(_HAPPENED, spans=mine, events=each(dialect, events, "happened")), _TOUCHED]
     for level in MarkLevel:
-        items = fill(
-            _ITEMS, covered=span_covers("item.position"), mark=f"{level.name.lower()}_mark", level=str(int(level))
-        )
+        then, now = fill(_MARK_THEN, level=str(int(level))), f"wish.{level.name.lower()}_mark"
+        items = fill(_ITEMS, stretch=span_stretch("item", then, now))
         parts.append(fill(_PASSED, spans=mine, items=each(dialect, items, "passed")))
     told = "SELECT anything.value FROM (" + " UNION ".join(parts) + ") AS anything LIMIT :beyond"  # noqa: S608 - no values
     return sa.text(fill(_TOLD, wishes=_wishes(dialect), told=each(dialect, told, "told")))

@@ -15,7 +15,7 @@ from hub.store.bulk import Bulk
 from hub.store.keyed import KeyedQuery, id_of
 from hub.store.marks import HeldShared
 from hub.store.rows import Row, Values
-from hub.store.shared_sql import SPANS_OF_ONE, TOP, each, fill, has, span_covers, state_columns
+from hub.store.shared_sql import SPANS_OF_ONE, TOP, each, fill, has, only, span_stretch, state_columns
 from hub.store.tables import inbox_heads, shared_items
 
 _COLUMNS = (
@@ -99,25 +99,33 @@ def _values(key: InboxKey, item: HeldShared) -> Values:
 _LIVE = """
 SELECT log.position, log.notification_id FROM (
   SELECT candidate.value AS position FROM $spans AS span $candidates
-) AS found CROSS JOIN shared_log AS log WHERE log.tenant = :tenant AND log.position = found.position
+) AS found $log
 ORDER BY log.position LIMIT :limit"""
 
 _CANDIDATES = """
 SELECT log.position AS value FROM shared_log AS log
-WHERE log.tenant = :tenant AND log.topic = span.topic AND $covered AND log.kind = 0
-AND log.gone_at_position IS NULL AND log.position > :lower AND log.position <= :upper $untouched
-ORDER BY log.position LIMIT :limit"""
+WHERE log.tenant = :tenant AND $stretch AND log.kind = 0 AND log.gone_at_position IS NULL $untouched
+ORDER BY log.topic, log.position LIMIT :limit"""
 
-_UNTOUCHED = """AND NOT EXISTS (
-  SELECT 1 FROM shared_items AS state
+_UNTOUCHED = """AND (
+  SELECT state.position FROM shared_items AS state
   WHERE state.tenant = :tenant AND state.user_id = :user AND state.position = log.position
-)"""
+) IS NULL"""
 
 
 @cache
 def _live(dialect: str, *, untouched: bool) -> sa.TextualSelect:
-    candidates = fill(_CANDIDATES, covered=span_covers("log.position"), untouched=_UNTOUCHED if untouched else "")
-    statement = sa.text(fill(_LIVE, spans=SPANS_OF_ONE, candidates=each(dialect, candidates, "candidate")))
+    candidates = fill(
+        _CANDIDATES, stretch=span_stretch("log", ":lower", ":upper"), untouched=_UNTOUCHED if untouched else ""
+    )
+    statement = sa.text(
+        fill(
+            _LIVE,
+            spans=SPANS_OF_ONE,
+            candidates=each(dialect, candidates, "candidate"),
+            log=only(dialect, "shared_log", "log", "log.tenant = :tenant AND log.position = found.position"),
+        )
+    )
     return statement.columns(sa.column("position", sa.BigInteger), sa.column("notification_id", sa.Uuid))
 
 

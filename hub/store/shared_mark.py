@@ -22,7 +22,7 @@ from hub.store.marks import HeldShared, Mark
 from hub.store.rows import Row, Values
 from hub.store.shared_heads import log_views
 from hub.store.shared_items import Held, held_at, held_by_ids, live_between, save_items
-from hub.store.shared_sql import SPANS_OF_ONE, fill, items_between, span_covers, with_topics
+from hub.store.shared_sql import SPANS_OF_ONE, fill, items_between, only, span_covers, with_topics
 from hub.store.tables import inbox_heads, shared_marks
 
 _LEVELS = {
@@ -123,8 +123,14 @@ class SharedMoves:
     async def _touched(self, aim: Aim) -> Sequence[int]:
         """Find the touched items, of those meant, that lack a time."""
         lacking = " OR ".join(f"state.{name} IS NULL" for name in aim.mark.effect.once)
+        log = only(
+            self._connection.dialect.name,
+            "shared_log",
+            "log",
+            "log.tenant = state.tenant AND log.position = state.position",
+        )
         rows = await self._connection.execute(
-            sa.text(fill(_LACKING, lacking=lacking)),
+            sa.text(fill(_LACKING, log=log, lacking=lacking)),
             {"tenant": aim.mark.key.tenant, "user": aim.mark.key.user, "upto": aim.position},
         )
         return rows.scalars().all()
@@ -172,8 +178,7 @@ def _mark_values(aim: Aim, level: MarkLevel, version: int) -> Values:
 
 
 _LACKING = """
-SELECT state.position FROM shared_items AS state
-JOIN shared_log AS log ON log.tenant = state.tenant AND log.position = state.position
+SELECT state.position FROM shared_items AS state $log
 WHERE state.tenant = :tenant AND state.user_id = :user AND state.position <= :upto AND ($lacking)
 AND log.gone_at_position IS NULL"""
 

@@ -16,7 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import InboxKey, InboxQuery, Item, ItemState, LogKind, SharedState
 from hub.store.rows import Row, content_of
-from hub.store.shared_sql import SPANS_OF_ONE, STATE_COLUMNS, TOP, each, fill, has, only, span_covers, state_columns
+from hub.store.shared_sql import (
+    SPANS_OF_ONE,
+    STATE_COLUMNS,
+    TOP,
+    each,
+    fill,
+    has,
+    only,
+    span_stretch,
+    state_columns,
+)
 from hub.store.sql import among
 from hub.store.tables import inbox_heads, notifications, shared_log
 
@@ -34,8 +44,7 @@ SELECT wish.number, $content, log.position AS log_position, log.appeared_at, log
 FROM $wishes
 $log
 $notification
-LEFT JOIN shared_items AS state
-ON state.tenant = wish.tenant AND state.user_id = wish.user_id AND state.position = wish.position
+$touched
 ORDER BY wish.number, log.position"""
 
 _PLACES_POSTGRESQL = (
@@ -80,6 +89,7 @@ def _typed(statement: sa.TextClause) -> sa.TextualSelect:
 
 def _items(dialect: str, wishes: str) -> str:
     of_log = "log.tenant = wish.tenant AND log.position = wish.position"
+    of_item = "state.tenant = wish.tenant AND state.user_id = wish.user_id AND state.position = wish.position"
     of_content = "content.tenant = wish.tenant AND content.id = log.notification_id"
     return fill(
         _ITEMS,
@@ -88,6 +98,7 @@ def _items(dialect: str, wishes: str) -> str:
         wishes=wishes,
         log=only(dialect, "shared_log", "log", of_log),
         notification=only(dialect, "notifications", "content", of_content),
+        touched=only(dialect, "shared_items", "state", of_item, join="LEFT JOIN"),
     )
 
 
@@ -162,38 +173,47 @@ async def state(connection: AsyncConnection, tenant: str, notification: UUID, to
 
 _PAGE = """(
 SELECT 0 AS number, CAST(:tenant AS TEXT) AS tenant, CAST(:user AS TEXT) AS user_id, found.position FROM (
-  SELECT candidate.value AS position FROM $spans AS span $untouched
+  SELECT candidate.value AS position FROM $spans AS span $within
   UNION ALL
-  SELECT touched.position FROM ($touched AND state.position > :upper $order) AS touched
+  SELECT above.position FROM ($touched AND state.position > :upper AND state.position <= :before $newest) AS above
   UNION ALL
-  SELECT touched.position FROM ($touched AND state.position <= :lower $order) AS touched
+  SELECT below.position FROM ($touched AND state.position <= :below $newest) AS below
   ORDER BY position DESC LIMIT :limit
 ) AS found) AS wish"""
 
-_UNTOUCHED = """
+_WITHIN = """
 SELECT log.position AS value FROM shared_log AS log
-LEFT JOIN shared_items AS state
-ON state.tenant = :tenant AND state.user_id = :user AND state.position = log.position
-WHERE log.tenant = :tenant AND log.topic = span.topic AND $covered AND log.kind = 0
-AND log.gone_at_position IS NULL AND log.position > 0 AND log.position > :lower AND log.position <= :upper AND $common
-AND (state.position IS NULL OR ($filters))
-ORDER BY log.position DESC LIMIT :limit"""
+WHERE log.tenant = :tenant AND $stretch AND log.kind = 0 AND log.gone_at_position IS NULL AND log.position > 0
+AND coalesce((
+  SELECT $filters FROM shared_items AS state
+  WHERE state.tenant = :tenant AND state.user_id = :user AND state.position = log.position
+), true)
+ORDER BY $category log.topic DESC, log.position DESC LIMIT :limit"""
 
 _TOUCHED = """
-SELECT state.position FROM shared_items AS state
-JOIN shared_log AS log ON log.tenant = state.tenant AND log.position = state.position
-WHERE state.tenant = :tenant AND state.user_id = :user AND log.gone_at_position IS NULL AND $common AND $filters"""
+SELECT state.position FROM shared_items AS state $log
+WHERE state.tenant = :tenant AND state.user_id = :user AND log.gone_at_position IS NULL AND $category AND $filters"""
 
 _NEWEST = "ORDER BY state.position DESC LIMIT :limit"
 
-_AFTER = """log.position <= coalesce((
-  SELECT earlier.position FROM shared_log AS earlier
-  WHERE earlier.tenant = :tenant AND earlier.appeared_at <= :after_time ORDER BY earlier.appeared_at DESC LIMIT 1
-), 0) AND (log.appeared_at < :after_time OR log.notification_id < :after_id)"""
+
+def _position_before() -> sa.ColumnElement[int]:
+    log = shared_log.c
+    time, notification = sa.bindparam("after_time", type_=sa.BigInteger), sa.bindparam("after_id", type_=sa.Uuid)
+    follows = sa.or_(log.appeared_at < time, log.notification_id < notification)
+    earlier = sa.select(log.position).where(log.tenant == sa.bindparam("tenant"), log.appeared_at <= time, follows)
+    return sa.func.coalesce(earlier.order_by(log.appeared_at.desc()).limit(1).scalar_subquery(), 0)
+
+
+POSITION_BEFORE = _position_before()
+"""Up to which position of the `tenant`'s log there is what follows an item (`after_time`, `after_id`) in a list."""
 
 
 async def page(connection: AsyncConnection, head: Row, query: InboxQuery) -> list[Item]:
-    """Read one page of shared items, newest first, and one more if there is one; `head` is the user's row."""
+    """Read one page of shared items, newest first, and one more if there is one.
+
+    `head` is the user's row, with `before`: the `POSITION_BEFORE` the page, or `TOP`.
+    """
     lower, upper = _range(head, query)
     values: dict[str, Any] = {
         "tenant": head.tenant,
@@ -201,14 +221,15 @@ async def page(connection: AsyncConnection, head: Row, query: InboxQuery) -> lis
         "joined": head.joined,
         "lower": lower,
         "upper": upper,
+        "before": head.before,
+        "below": min(lower, head.before),
+        "within": min(upper, head.before),
         "limit": query.limit + 1,
     }
     if query.category is not None:
         values["category"] = query.category
-    if query.after is not None:
-        values["after_time"], values["after_id"] = query.after
     shape = (query.unread, query.unseen, query.archived, query.snoozed, query.category is not None)
-    rows = await connection.execute(_page(connection.dialect.name, *shape, query.after is not None), values)
+    rows = await connection.execute(_page(connection.dialect.name, *shape), values)
     return [_item_of(row) for row in reversed(rows.all())]
 
 
@@ -234,7 +255,6 @@ def _page(  # noqa: PLR0917 - a query's shape, as the key of the cache
     archived: bool,  # noqa: FBT001
     snoozed: bool,  # noqa: FBT001
     category: bool,  # noqa: FBT001
-    after: bool,  # noqa: FBT001
 ) -> sa.TextualSelect:
     filters = [_is_set("archived_at", archived)]
     if snoozed or not archived:  # archived items are listed as such whether snoozed or not
@@ -243,19 +263,22 @@ def _page(  # noqa: PLR0917 - a query's shape, as the key of the cache
         filters.append(_is_set("read_at", not unread))
     if unseen is not None:
         filters.append(_is_set("seen_at", not unseen))
-    common = ["log.category = :category"] if category else []
-    common += [_AFTER] if after else []
-    parts = {"common": " AND ".join(common) or "true", "filters": " AND ".join(filters)}
-    untouched = fill(_UNTOUCHED, covered=span_covers("log.position"), **parts)
-    wishes = fill(
-        _PAGE,
-        spans=SPANS_OF_ONE,
-        untouched=each(dialect, untouched, "candidate"),
-        touched=fill(_TOUCHED, **parts),
-        order=_NEWEST,
+    meets = " AND ".join(filters)
+    within = fill(
+        _WITHIN,
+        stretch=span_stretch("log", ":lower", ":within", category=":category" if category else None),
+        category="log.category DESC," if category else "",
+        filters=meets,
     )
-    statement = sa.text(_items(dialect, wishes))
-    return _typed(statement.bindparams(sa.bindparam("after_id", type_=sa.Uuid())) if after else statement)
+    of_log = "log.tenant = state.tenant AND log.position = state.position"
+    touched = fill(
+        _TOUCHED,
+        log=only(dialect, "shared_log", "log", of_log),
+        category="log.category = :category" if category else "true",
+        filters=meets,
+    )
+    wishes = fill(_PAGE, spans=SPANS_OF_ONE, within=each(dialect, within, "candidate"), touched=touched, newest=_NEWEST)
+    return _typed(sa.text(_items(dialect, wishes)))
 
 
 def _is_set(column: str, wanted: bool) -> str:  # noqa: FBT001 - reads as a sentence

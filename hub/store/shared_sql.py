@@ -58,16 +58,22 @@ def each(dialect: str, query: str, name: str) -> str:
     return f"CROSS JOIN json_each((SELECT json_group_array(found.value) FROM ({query}) AS found)) AS {name}"  # noqa: S608 - no values
 
 
-def only(dialect: str, table: str, name: str, condition: str) -> str:
+def only(dialect: str, table: str, name: str, condition: str, *, join: str = "CROSS JOIN") -> str:
     """Join the one row that meets a condition. The LIMIT makes it a look-up, whatever the planner believes."""
+    on = "" if join == "CROSS JOIN" else "ON true"
     if dialect == "postgresql":
-        return f"CROSS JOIN LATERAL (SELECT * FROM {table} AS {name} WHERE {condition} LIMIT 1) AS {name}"  # noqa: S608 - no values
-    return f"CROSS JOIN {table} AS {name} ON {condition}"
+        return f"{join} LATERAL (SELECT * FROM {table} AS {name} WHERE {condition} LIMIT 1) AS {name} {on}"  # noqa: S608 - no values
+    return f"{join} {table} AS {name} ON {condition}"
 
 
 def larger(left: str, right: str) -> str:
     """Return the larger of two numbers that are columns or parameters."""
     return f"CASE WHEN {left} > {right} THEN {left} ELSE {right} END"
+
+
+def smaller(left: str, right: str) -> str:
+    """Return the smaller of two numbers that are columns or parameters; the second, if the first is null."""
+    return f"CASE WHEN {left} < {right} THEN {left} ELSE {right} END"
 
 
 _SPANS = """
@@ -104,9 +110,8 @@ def with_topics(spans_: str, tenant: str) -> str:
 
 
 _UPTO = """coalesce((
-  SELECT following.ordinal FROM shared_log AS following
-  WHERE following.tenant = $tenant AND following.topic = span.topic AND following.position > $position
-  ORDER BY following.position LIMIT 1
+  SELECT following.ordinal FROM shared_log AS following WHERE following.tenant = $tenant AND $following
+  ORDER BY following.topic, following.position LIMIT 1
 ), span.items, 0)"""
 
 
@@ -115,12 +120,34 @@ def items_upto(tenant: str, position: str) -> str:
 
     It needs spans `with_topics`.
     """
-    return fill(_UPTO, tenant=tenant, position=position)
+    return fill(_UPTO, tenant=tenant, following=stretch("following", "span.topic", position, str(TOP)))
 
 
 def span_covers(position: str) -> str:
     """Test whether a position lies in the span."""
     return f"{position} > span.joined AND (span.left_at IS NULL OR {position} <= span.left_at)"
+
+
+def stretch(log: str, topic: str, lower: str, upper: str, *, category: str | None = None) -> str:
+    """Test whether a row of the log is of a topic (and a category), above one position, up to another.
+
+    To be read in the order of `[category,] topic, position`. Said in rows, the index by these is the only one that
+    will do: of equalities and a range, a planner without statistics, or with some of when there was one topic only,
+    walks through the whole tenant's log. By `+ 0` the bounds have no type of their own: SQLite would compare those of
+    another integer type than the column's row by row, and by the index no more than what is before them.
+    """
+    columns, key = [f"{log}.topic", f"{log}.position"], [topic]
+    if category is not None:
+        columns, key = [f"{log}.category", *columns], [category, *key]
+    place = ", ".join(columns)
+    after, upto = (", ".join([*key, f"{bound} + 0"]) for bound in (lower, upper))
+    return f"({place}) > ({after}) AND ({place}) <= ({upto})"
+
+
+def span_stretch(log: str, lower: str, upper: str, *, category: str | None = None) -> str:
+    """Test whether a row of the log is in the span (and of a category), above one position, up to another."""
+    start, end = larger("span.joined", lower), smaller("span.left_at", upper)
+    return stretch(log, "span.topic", start, end, category=category)
 
 
 _GONE = """(
@@ -138,7 +165,7 @@ def _gone(head: str, level: str) -> str:
 
 def items_between(tenant: str, lower: str, upper: str | None = None) -> str:
     """Return how many items the span has above one position, up to another. It needs spans `with_topics`."""
-    end = "span.left_at" if upper is None else f"CASE WHEN span.left_at < {upper} THEN span.left_at ELSE {upper} END"
+    end = "span.left_at" if upper is None else smaller("span.left_at", upper)
     start = larger("span.joined", lower)
     capped = f"CASE WHEN {end} < {start} THEN {end} ELSE {start} END"
     below = items_upto(tenant, f"({capped})")

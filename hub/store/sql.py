@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,6 +30,42 @@ def rows_of(name: str, **columns: tuple[sa.types.TypeEngine[Any], Sequence[Any]]
     arrays = [sa.literal(list(values), sa.ARRAY(of)) for of, values in columns.values()]
     made = [sa.column(column, of) for column, (of, _) in columns.items()]
     return sa.func.unnest(*arrays).table_valued(*made).render_derived(name=name)
+
+
+class LookUp(Protocol):
+    """Joins what a query finds for each row on the left; returns the join, and the found columns."""
+
+    def __call__(
+        self, left: sa.FromClause, table: sa.Table, query: sa.Select[Any], name: str | None = None, /
+    ) -> tuple[sa.Join, Any]:
+        """`query` is of `table`, and refers to the left."""
+        ...
+
+
+def looking_up(dialect: str) -> LookUp:
+    """Return how one finds rows for rows by an index, whatever the planner believes of the tables."""
+    return _look_up_postgresql if dialect == "postgresql" else _look_up_sqlite
+
+
+def _look_up_postgresql(
+    left: sa.FromClause, table: sa.Table, query: sa.Select[Any], name: str | None = None
+) -> tuple[sa.Join, Any]:
+    """Join by LATERAL.
+
+    The planner cannot know that a wish finds one head and few items: without statistics (a table just filled) it
+    would rather read all items of a notification, or a whole table. A LATERAL query that ends in a LIMIT is not merged
+    into the one around it, which leaves it an index.
+    """
+    found = query.correlate_except(table).lateral(name)
+    return left.join(found, sa.true()), found.c
+
+
+def _look_up_sqlite(
+    left: sa.FromClause, table: sa.Table, query: sa.Select[Any], _name: str | None = None
+) -> tuple[sa.Join, Any]:
+    """Do the same without LATERAL, which SQLite lacks; its planner goes by the indexes. There is no LIMIT then."""
+    assert query.whereclause is not None  # noqa: S101 - it is a look-up
+    return left.join(table, query.whereclause), table.c
 
 
 async def inserted(connection: AsyncConnection, table: sa.Table, row: Values) -> bool:

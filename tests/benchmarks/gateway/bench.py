@@ -31,11 +31,11 @@ class Screen:
         self._progress = progress
 
     @contextmanager
-    def task(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show a bar while something is done so many times; call what it yields each time."""
+    def task(self, what: str, total: int) -> Iterator[Callable[..., None]]:
+        """Show a bar while something is done so many times; call what it yields each time, or with how many it were."""
         task: TaskID = self._progress.add_task(what, total=total)
         try:
-            yield lambda: self._progress.advance(task)
+            yield lambda count=1: self._progress.advance(task, count)
         finally:
             self._progress.remove_task(task)
 

@@ -70,18 +70,23 @@ def _memory(cases: Sequence[CaseResult]) -> Groups:
     return groups
 
 
-def plot(groups: Groups, title: str, ink: str, colours: Mapping[str, str]) -> Canvas:
-    """Draw bars side by side in each group, each with its value above; `colours` has the systems in their order."""
-    style = {
+def style(ink: str) -> dict[str, str]:
+    """Return what all plots of a theme look like."""
+    return {
         "svg.fonttype": "none",
         "svg.hashsalt": "bellwire",
         "font.family": "sans-serif",
         "text.color": ink,
         "axes.labelcolor": ink,
         "xtick.color": ink,
+        "ytick.color": ink,
         "axes.edgecolor": ink,
     }
-    with mpl.rc_context(style):
+
+
+def plot(groups: Groups, title: str, ink: str, colours: Mapping[str, str]) -> Canvas:
+    """Draw bars side by side in each group, each with its value above; `colours` has the systems in their order."""
+    with mpl.rc_context(style(ink)):
         canvas = Canvas(figsize=(8, 4), layout="constrained")
         axes = canvas.subplots()
         systems = [system for system in colours if any(system in group for group in groups.values())]

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Annotated
 import typer
 import uvloop
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from tests.benchmarks.gateway import bellwire, machine, results
+from tests.benchmarks.gateway.bench import Screen
 from tests.benchmarks.gateway.http import PublishFailed
 from tests.benchmarks.gateway.processes import ServerFailed
 from tests.benchmarks.gateway.report import in_words
@@ -23,7 +26,8 @@ from tests.benchmarks.gateway.results import Bar, CaseResult, Figure, Run
 from tests.benchmarks.gateway.swarm import LoadFailed
 from tests.benchmarks.publish import publisher, report
 from tests.benchmarks.publish.bench import Bench
-from tests.benchmarks.publish.cases import batches, contention, members, singles
+from tests.benchmarks.publish.cases import audiences, batches, contention, inboxes, members, singles, storm
+from tests.benchmarks.publish.databases import Databases
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ CASES = {
     "batches": Case("A thousand notifications a call", batches.batches, batches.CALLERS),
     "contention": Case("Several processes on one database", contention.contention, publisher.CALLERS),
     "members": Case("One publish to a topic of many online", members.members, members.USERS),
+    "inboxes": Case("The inbox of a user who has much", inboxes.inboxes, inboxes.CALLERS),
+    "audiences": Case("One publish to everybody", audiences.audiences, audiences.CALLERS),
+    "storm": Case("Everybody has seen it at once", storm.storm, storm.ONLINE),
 }
 
 
@@ -73,7 +80,7 @@ def main(
         status = 130
     if found:
         _write(found, out)
-        console.print(f"Written: {out}/publish.md, publish.json and a plot.")
+        console.print(f"Written: {out}/publish.md, publish.json and plots.")
     raise typer.Exit(status)
 
 
@@ -87,16 +94,21 @@ def _write(found: Sequence[CaseResult], out: Path) -> None:
 
 async def _run(chosen: Sequence[str], folder: Path, console: Console, found: list[CaseResult], *, quick: bool) -> None:
     """Run the cases one after the other; each is in `found` once it is done."""
-    async with bellwire.services() as services:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(bellwire.services())
+        screen = Screen(stack.enter_context(Progress(*columns, console=console, refresh_per_second=2, transient=True)))
+        bench = Bench(quick, folder, services, Databases(services, screen, stack))
         for name in chosen:
             case = CASES[name]
             begun = datetime.now(UTC)
-            figures, bars = await case.run(Bench(quick, folder, services))
+            with screen.task(f"[bold]{case.title}", 1):
+                figures, bars = await case.run(bench)
             how = " ".join((case.run.__doc__ or "").split())
             taken = begun.isoformat(timespec="seconds")
             found.append(CaseResult(name, case.title, how, taken, case.callers, figures, bars))
             took = (datetime.now(UTC) - begun).total_seconds()
-            console.print(f"[bold]{case.title}[/] ({took:.0f} s)\n{in_words(figures, bars)}\n", highlight=False)
+            screen.say(f"[bold]{case.title}[/] ({took:.0f} s)\n{in_words(figures, bars)}\n")
 
 
 def _interrupt(*_: object) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from tests.benchmarks.gateway.bellwire import Services, fresh, name_of
 from tests.benchmarks.gateway.cpu import Meter
 from tests.benchmarks.gateway.swarm import without_collections
+from tests.benchmarks.publish.databases import Databases
 from tests.benchmarks.publish.load import Callers
 from tests.benchmarks.publish.servers import HEADERS, Server
 
@@ -31,6 +32,7 @@ class Bench:
     quick: bool
     folder: Path
     services: Services
+    databases: Databases
 
     @property
     def seconds(self) -> float:

@@ -11,6 +11,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -48,12 +49,12 @@ async def contend(url: str, users: range, seconds: float) -> Done:
         async def call(dice: random.Random) -> None:
             while time.perf_counter() < end:
                 names = [name_of(number) for number in dice.sample(users, dice.randint(1, MOST_USERS))]
-                published = await store.publish(_publication(names, next(numbers)), time.time_ns() // 1_000_000)
+                published = await store.publish(publication(names, next(numbers)), now())
                 done.published += 1
                 seen = Selection(ids=(published.id,))
                 for name in names:
                     if dice.random() < ACKNOWLEDGED:
-                        await store.mark(key(name), MarkAction.SEEN, seen, time.time_ns() // 1_000_000)
+                        await store.mark(key(name), MarkAction.SEEN, seen, now())
                         done.marked += 1
 
         with capture_logs() as logs:
@@ -62,10 +63,16 @@ async def contend(url: str, users: range, seconds: float) -> Done:
     return done
 
 
-def _publication(users: list[str], number: int) -> Publication:
-    now = time.time_ns() // 1_000_000
+def now() -> int:
+    """Return the time as the store takes it."""
+    return time.time_ns() // 1_000_000
+
+
+def publication(users: Sequence[str], number: int, *, audience: str | None = None) -> Publication:
+    """Make what a service publishes, to these users or to an audience."""
+    at = now()
     content = Content(
-        id=uuid7(now),
+        id=uuid7(at),
         tenant=key("").tenant,
         category="order.shipped",
         title=f"Your order {number} is on its way",
@@ -76,11 +83,11 @@ def _publication(users: list[str], number: int) -> Publication:
         priority=Priority.NORMAL,
         inbox=True,
         collapse_key=None,
-        created_at=now,
+        created_at=at,
         deliver_at=None,
         expires_at=None,
     )
-    return Publication(content, tuple(users), ())
+    return Publication(content, tuple(users), (), audience=audience)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.benchmarks.gateway import plots, report
 from tests.benchmarks.gateway.results import CaseResult, Run
+from tests.benchmarks.publish import curves
 
 _HOW = """\
 Written by `make bench-publish`; the raw figures are in [publish.json](publish.json).
@@ -15,6 +16,8 @@ Written by `make bench-publish`; the raw figures are in [publish.json](publish.j
   `synchronous_commit` on, SQLite in WAL mode with `synchronous=FULL`, both on the same disk.
 - **Where.** The hub has core 0 to itself; the callers and PostgreSQL share the other cores, except where a case says
   otherwise. All traffic is on 127.0.0.1 and Unix sockets, without TLS.
+- **Many users.** Where there are up to a million, their inboxes are written into the tables in bulk
+  (`tests/support/population.py`); PostgreSQL's statistics are up to date then, and its `shared_buffers` are 64 MB.
 - **A figure** is the median of three blocks after a warm-up; the percentiles are over all calls of the three. A bar is
   met or not as measured; nothing is rounded in its favour.
 """
@@ -39,8 +42,9 @@ _TITLE = "Durable publishes per second (more is better)"
 
 
 def write(run: Run, folder: Path) -> None:
-    """Write `publish.md` and the plot."""
-    page = report.page(run, "# Publishing, measured\n", _HOW, _draw(run.cases, folder))
+    """Write `publish.md` and the plots."""
+    drawn = [*_draw(run.cases, folder), *curves.draw(run.cases, folder)]
+    page = report.page(run, "# Publishing, measured\n", _HOW, drawn)
     (folder / "publish.md").write_text(page)
 
 
