@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test soak check lint types layers format bench-gateway bench-publish lock env clean
+.PHONY: help run install test soak check lint types layers format bench-gateway bench-publish bench-fallback lock env clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -71,6 +71,9 @@ bench-gateway: $(VENV)/.bench ## The gateway beside nchan and Socket.IO (ARGS=--
 
 bench-publish: $(VENV)/.bench ## Durable publishes beside the bare driver and endpoint (ARGS=--quick for a smoke run)
 	@$(BIN)/python -m tests.benchmarks.publish $(ARGS)
+
+bench-fallback: $(VENV)/.bench ## The fallback queue beside BullMQ (ARGS=--quick for a smoke run); needs node
+	@$(BIN)/python -m tests.benchmarks.fallback $(ARGS)
 
 lock: $(VENV)/.uv ## Renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \

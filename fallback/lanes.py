@@ -12,6 +12,7 @@ import structlog
 
 from fallback.dispatch import Dispatcher
 from fallback.loops import origin
+from fallback.pace import Pace
 from fallback.routes import Routes
 from fallback.settler import Settler
 from hub.core.errors import StoreUnavailable
@@ -23,6 +24,9 @@ LEASE = 30_000
 
 CONCURRENCY = 8
 """Deliveries of a lane that a worker has under way at once, if the settings do not say otherwise."""
+
+UNSETTLED = 10
+"""So many times its width may a lane hold, sent and not settled: while the database is away they are kept here."""
 
 RENEWALS = 3
 """Renewals in a lease: one may fail, and the lease still holds."""
@@ -79,6 +83,11 @@ class LanePool:
         self._concurrency = concurrency
         routes.on_ready(more)
         self._flights: defaultdict[Lane, dict[UUID, _Flight]] = defaultdict(dict)
+        self._unsent: defaultdict[Lane, set[UUID]] = defaultdict(set)
+        """Flights whose delivery has not been decided and sent yet; the others only wait to be settled."""
+        self._slots: dict[Lane, asyncio.Semaphore] = {}
+        """What is claimed ahead waits for one."""
+        self._paces: defaultdict[Lane, Pace] = defaultdict(Pace)
         self._waiting: set[Lane] = set()
 
     @property
@@ -120,8 +129,11 @@ class LanePool:
         route = self._routes.of(lane.channel)
         if route.on_trial(now):
             return 0 if any(self._flights[other] for other in self._flights if other.channel is lane.channel) else 1
-        under_way, width = len(self._flights[lane]), self._width(lane)
-        return 0 if under_way > width // 2 else width - under_way
+        unsent, width = len(self._unsent[lane]), self._width(lane)
+        wanted = width + (0 if route.width(now) is not None else self._paces[lane].ahead(width, now))
+        if unsent > wanted // 2 or len(self._flights[lane]) > width * UNSETTLED:
+            return 0
+        return wanted - unsent
 
     def _width(self, lane: Lane) -> int:
         """Tell how many deliveries of a lane may be under way: no more than its providers take within seconds."""
@@ -159,22 +171,36 @@ class LanePool:
 
     def _start(self, lane: Lane, claim: Claim) -> None:
         delivery = claim.delivery
-        task = asyncio.create_task(self._work(claim), name=f"delivery {delivery.id}")
+        task = asyncio.create_task(self._work(lane, claim), name=f"delivery {delivery.id}")
         self._flights[lane][delivery.id] = _Flight(delivery.fence, task)
+        self._unsent[lane].add(delivery.id)
         task.add_done_callback(lambda _: self._landed(lane, delivery.id))
 
     def _landed(self, lane: Lane, delivery: UUID) -> None:
-        flights = self._flights[lane]
-        flights.pop(delivery, None)
-        if lane in self._waiting and len(flights) <= self._width(lane) // 2:
+        self._flights[lane].pop(delivery, None)
+        self._sent(lane, delivery)
+
+    def _sent(self, lane: Lane, delivery: UUID) -> None:
+        self._unsent[lane].discard(delivery)
+        if lane in self._waiting and self._room(lane, self._clock.now()):
             self._waiting.discard(lane)
             self._more()
 
-    async def _work(self, claim: Claim) -> Settlement | None:
+    async def _dispatch(self, lane: Lane, claim: Claim) -> Settlement:
+        """Dispatch a claim when it is its turn; the route's width bounds what is claimed, and this what is called."""
+        slots = self._slots.setdefault(lane, asyncio.Semaphore(self._concurrency.get(lane.channel, CONCURRENCY)))
+        try:
+            async with slots:
+                return await self._dispatcher.dispatch(claim)
+        finally:
+            self._paces[lane].sent(self._clock.now())
+            self._sent(lane, claim.delivery.id)
+
+    async def _work(self, lane: Lane, claim: Claim) -> Settlement | None:
         """Dispatch and settle one claim; None if nothing was written (the lease runs out, and it is rescued)."""
         delivery = claim.delivery
         try:
-            settlement = await self._dispatcher.dispatch(claim)
+            settlement = await self._dispatch(lane, claim)
             if not await self._settler.settle(settlement):
                 log.warning("settlement_too_late", delivery=str(delivery.id), state=settlement.state.value)
                 return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -30,9 +31,14 @@ class Message:
     body: str
     text: str
     """Everything as plain text."""
-    html: str | None
-    """For e-mail only."""
     url: str | None
+    as_html: Callable[[], str] | None = None
+    """For e-mail only."""
+
+    @property
+    def html(self) -> str | None:
+        """The same as HTML, for e-mail only; rendered when it is asked for, as not every provider does."""
+        return None if self.as_html is None else self.as_html()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Renderer:
         body = "\n".join(content.body.splitlines()).strip()
         url = self._link(content.action_url)
         parts = [subject, body, url]
-        html = self._email(subject, body, url, locale) if channel is Channel.EMAIL else None
+        html = partial(self._email, subject, body, url, locale) if channel is Channel.EMAIL else None
         return Message(
             notification=content.id,
             category=content.category,
@@ -56,8 +62,8 @@ class Renderer:
             subject=subject,
             body=body,
             text="\n\n".join(part for part in parts if part) + "\n",
-            html=html,
             url=url,
+            as_html=html,
         )
 
     def _link(self, action_url: str | None) -> str | None:

@@ -45,8 +45,8 @@ MAX_BATCH = 1_000
 MAX_BATCH_RECIPIENTS = 10_000
 """Recipients of all notifications in one call together."""
 MAX_STEPS = 10
-MAX_AFTER = 90 * 24 * 3600 * 1000
-"""Milliseconds; a plan longer than 90 days is a mistake."""
+MAX_AFTER = 30 * 24 * 3600 * 1000
+"""Milliseconds; a plan longer than 30 days is a mistake."""
 MAX_AHEAD = 366 * 24 * 3600 * 1000
 """Milliseconds that `deliver_at` and `expires_at` may lie ahead."""
 LATE = 60_000

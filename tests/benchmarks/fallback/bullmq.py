@@ -18,6 +18,11 @@ def version() -> str:
     return f"{packages['bullmq']} on Node {npm.node_version()}"
 
 
+def install() -> Path:
+    """Install the locked packages; returns their folder, and raises as `npm.install`."""
+    return npm.install(_SOURCES, "bullmq")
+
+
 def adding(redis_url: str, count: int, delay: int, cores: Collection[int]) -> Told:
     """A process that adds so many jobs by `addBulk`, a thousand at a time, due after `delay` milliseconds."""
     return _node("add", redis_url, count, delay, cores)
@@ -29,7 +34,7 @@ def working(redis_url: str, count: int, concurrency: int, cores: Collection[int]
 
 
 def _node(task: str, redis_url: str, count: int, other: int, cores: Collection[int]) -> Told:
-    packages = npm.install(_SOURCES, "bullmq") / "node_modules"
+    packages = install() / "node_modules"
     return Told(
         ["node", str(_SOURCES / "bench.js"), task, str(count), str(other)],
         cores,
