@@ -9,6 +9,7 @@
     * `ConfigurationError`: the process cannot start as it is set up; the message says what to do.
     * `DataError`: the database refused a value (the caller's fault, not an outage).
     * `StoreUnavailable`: the database could not be reached or gave up; safe to retry.
+    * `ArchiveUnavailable`: an archive could not be written; what it should hold is still in the database.
 """
 
 from __future__ import annotations
@@ -152,3 +153,7 @@ class DataError(BellwireError):
 
 class StoreUnavailable(BellwireError):
     """The database could not be reached, or gave up after retries; nothing is known to be stored."""
+
+
+class ArchiveUnavailable(BellwireError):
+    """An archive could not be written. Whatever is in no finished file is still in the database."""

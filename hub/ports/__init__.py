@@ -13,6 +13,7 @@ from hub.ports.inbox import InboxStore
 from hub.ports.personal import PersonalData
 from hub.ports.presence import OFFLINE_AFTER, PRESENCE_TTL, Presence, PresenceEntry, PresenceState
 from hub.ports.queue import Claim, DeliveryQueue, Lane, Settlement
+from hub.ports.retention import ArchiveFile, Retention, Shelf
 from hub.ports.shared import SharedLog
 from hub.ports.users import Directory
 
@@ -20,6 +21,7 @@ __all__ = [
     "EVERYBODY",
     "OFFLINE_AFTER",
     "PRESENCE_TTL",
+    "ArchiveFile",
     "Authenticator",
     "Bus",
     "BusListener",
@@ -38,9 +40,11 @@ __all__ = [
     "Presence",
     "PresenceEntry",
     "PresenceState",
+    "Retention",
     "Revocation",
     "Revocations",
     "Settlement",
     "SharedLog",
+    "Shelf",
     "TicketStore",
 ]

@@ -2,8 +2,8 @@
 
 Two nodes, a bus that loses messages, clients that come and go with their cursors. Publish, drop, connect, disconnect,
 resume elsewhere, mark by frame or by REST, one, some or all, snooze, recall, replace, expire; join, leave, publish to
-topics and to everybody. Checked throughout: live frames come in version order without a gap. Checked whenever things
-have settled: what each client holds is what the database holds, and counts are exact.
+topics and to everybody; archive what is old. Checked throughout: live frames come in version order without a gap.
+Checked whenever things have settled: what each client holds is what the database holds, and counts are exact.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Identity
 from hub.revoked import RevokedTokens
 from hub.service import Hub
+from hub.service.outbox import Outbox
 from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
@@ -42,6 +43,7 @@ from hub.store.revocations import SqlRevocations
 from hub.store.shared import SqlSharedLog
 from hub.store.tables import metadata
 from hub.store.tickets import SqlTicketStore
+from tests.support.archive import MemoryShelf, archive
 from tests.support.clock import ManualClock
 from tests.support.reference_client import Place, ReferenceClient, place_of, version_of
 
@@ -205,6 +207,14 @@ class InboxMachine(RuleBasedStateMachine):
     @rule(users=st.sets(st.sampled_from(USERS), min_size=1), topic=st.sampled_from(TOPICS), at=st.integers(0, 1))
     def leave(self, users: set[str], topic: str, at: int) -> None:
         self.run(self.hubs[at].topics.leave(TENANT, topic, wire.MembersIn(sorted(users))))
+
+    @rule(age=st.sampled_from([0, 15_000]), at=st.sampled_from([None, 0, 1]))
+    def retain(self, age: int, at: int | None) -> None:
+        """Archive what is older; the process that does it is on the bus, or (None) leaves wake-up rows."""
+        now = self.clock.advance(1)
+        outbox = None if at is None else Outbox(SqlInboxStore(self.database), self.buses[at])
+        told = None if outbox is None else outbox.tell_applied
+        self.run(archive(self.database, MemoryShelf(), older_than=now - age, now=now, told=told))
 
     @rule(losses=st.tuples(st.integers(0, 2), st.integers(0, 2)))
     def bus_loses(self, losses: tuple[int, int]) -> None:
