@@ -12,8 +12,9 @@ from rich.text import Text
 
 from hub.archive.directory import Directory
 from hub.core import archives
-from hub.core.errors import ConfigurationError
+from hub.core.errors import ConfigurationError, InvalidRequest
 from hub.core.model import Untold
+from hub.core.text import check_id
 from hub.ports import Clock, Shelf
 from hub.service.outbox import Outbox
 from hub.service.retention import Keeper, Step, Summary, Tell, Unkept
@@ -36,6 +37,11 @@ async def archive(settings: Settings, older_than: str, to: str, tenant: str | No
 
     """
     age = archives.parse_age(older_than, "--older-than")
+    if tenant is not None:
+        try:
+            check_id(tenant, "--tenant")
+        except InvalidRequest as error:
+            raise ConfigurationError(f"--tenant {error.detail}") from None
     shelf = Unkept() if dry_run else _open_shelf(to)
     async with _open_keeper(settings, shelf) as (keeper, clock):
         moment = clock.now() - age

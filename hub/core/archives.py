@@ -15,6 +15,7 @@ from hub.core.model import Digests, Lines
 
 _AGE = re.compile(r"([0-9]{1,5})(m|h|d|w)", re.ASCII)
 _UNIT = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+_LAST_ID = (1 << 128) - 1
 _LONGEST_NAME = 200
 """Characters; file systems take 255 bytes."""
 
@@ -35,7 +36,7 @@ def parse_age(text: str, name: str) -> int:
 
 def made_before(moment: int) -> UUID:
     """Return the first id that could have been made at a moment (milliseconds): all smaller ones are older."""
-    return UUID(int=max(moment, 0) << 80)
+    return UUID(int=min(max(moment, 0) << 80, _LAST_ID))
 
 
 def made_at(identifier: UUID) -> int:

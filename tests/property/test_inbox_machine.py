@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from hub.bus.memory import MemoryBus, MemoryPresence, Switchboard
 from hub.bus.redis import RedisBus
 from hub.core import wire
 from hub.core.cursor import Cursor
+from hub.core.errors import NotFound
 from hub.core.model import Attention, InboxKey, InboxQuery, MarkAction, Selection, TopicKey
 from hub.core.views import rfc3339
 from hub.core.wire import LiveChange, SharedChange
@@ -93,6 +96,7 @@ class InboxMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
         self.ids: list[str] = []
+        self.archived: set[str] = set()
         self.shared: set[str] = set()
         """Those that were published to topics, or to everybody."""
         self.clients = [ReferenceClient(USERS[number % 2]) for number in range(CLIENTS)]
@@ -175,9 +179,10 @@ class InboxMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ids)
     @rule(data=st.data(), at=st.integers(0, 1))
     def recall(self, data: Any, at: int) -> None:
-        """Recall something, perhaps again, perhaps before it appears."""
-        notification = UUID(data.draw(st.sampled_from(self.ids)))
-        self.run(self.hubs[at].notifications.recall(TENANT, notification))
+        """Recall something, perhaps again, perhaps before it appears; what is archived cannot be."""
+        notification = data.draw(st.sampled_from(self.ids))
+        with pytest.raises(NotFound) if notification in self.archived else nullcontext():
+            self.run(self.hubs[at].notifications.recall(TENANT, UUID(notification)))
 
     @rule(
         topic=st.sampled_from([*TOPICS, None]),
@@ -214,7 +219,9 @@ class InboxMachine(RuleBasedStateMachine):
         now = self.clock.advance(1)
         outbox = None if at is None else Outbox(SqlInboxStore(self.database), self.buses[at])
         told = None if outbox is None else outbox.tell_applied
-        self.run(archive(self.database, MemoryShelf(), older_than=now - age, now=now, told=told))
+        shelf = MemoryShelf()
+        self.run(archive(self.database, shelf, older_than=now - age, now=now, told=told))
+        self.archived |= {line["id"] for line in shelf.of_kind("notification")}
 
     @rule(losses=st.tuples(st.integers(0, 2), st.integers(0, 2)))
     def bus_loses(self, losses: tuple[int, int]) -> None:
