@@ -19,7 +19,7 @@ from fallback.providers.smtp import sender
 from fallback.registry import ProviderRegistry
 from fallback.render import Renderer
 from fallback.rescuer import Rescuer
-from fallback.scheduler import TICK, Scheduler
+from fallback.scheduler import TICK, Aging, Caretaker, Scheduler
 from fallback.settler import Settler
 from hub.core.mailbox import DevMailbox
 from hub.core.model import InboxKey, TopicKey
@@ -53,6 +53,7 @@ class Worker:
         presence: Presence,
         providers: ProviderRegistry,
         renderer: Renderer,
+        caretaker: Caretaker | None = None,
         concurrency: int = 8,
         lease: int = LEASE,
         chunk: int = CHUNK,
@@ -87,6 +88,8 @@ class Worker:
             Loop("leftovers", scheduler.leftovers, wait=wait, random=random),
             Loop("housekeeping", scheduler.housekeeping, wait=wait, random=random),
         ]
+        if caretaker is not None:
+            self._others.append(Loop("retention", Aging(caretaker).round, wait=wait, random=random))
 
     async def run(self) -> None:
         """Run until `stop`; then let sends under way end, settle them, and close the providers."""
@@ -160,6 +163,7 @@ def build_worker(
     *,
     mailbox: DevMailbox,
     presence: Presence,
+    caretaker: Caretaker,
 ) -> Worker:
     """Make a worker as the settings say.
 
@@ -177,5 +181,6 @@ def build_worker(
         presence=presence,
         providers=providers,
         renderer=renderer,
+        caretaker=caretaker,
         lease=round(settings.lease_seconds * 1000),
     )

@@ -31,6 +31,7 @@ from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Presence
 from hub.revoked import RevokedTokens, RevokingAuthenticator
 from hub.service import Hub, Upkeep
+from hub.service.retention import Caretaker
 from hub.settings import Settings
 from hub.store.clock import DatabaseClock
 from hub.store.deliveries import SqlDeliveryQueue
@@ -40,6 +41,7 @@ from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import migrate, schema_is_current
 from hub.store.personal import SqlPersonalData
+from hub.store.retention import SqlRetention
 from hub.store.revocations import SqlRevocations
 from hub.store.shared import SqlSharedLog
 from hub.store.tickets import SqlTicketStore
@@ -59,6 +61,7 @@ class Parts:
     hub: Hub
     queue: SqlDeliveryQueue
     expansions: SqlExpansions
+    caretaker: Caretaker
     bus: Bus
     presence: Presence
     revoked: RevokedTokens
@@ -143,7 +146,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         )
         stack.push_async_callback(_cancelled, asyncio.create_task(clock.keep(), name="clock"))
         queue, expansions = SqlDeliveryQueue(database), SqlExpansions(database)
-        yield Parts(settings, database, hub, queue, expansions, bus, presence, revoked)
+        caretaker = Caretaker(SqlRetention(database), clock, hub.upkeep.tell, settings.retention_ms)
+        yield Parts(settings, database, hub, queue, expansions, caretaker, bus, presence, revoked)
 
 
 def _open_bus(settings: Settings, now: int) -> tuple[Bus, Presence]:

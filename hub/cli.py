@@ -135,7 +135,13 @@ async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[Bus
     from fallback.worker import build_worker
 
     made = build_worker(
-        parts.hub, parts.queue, parts.expansions, parts.settings, mailbox=mailbox, presence=parts.presence
+        parts.hub,
+        parts.queue,
+        parts.expansions,
+        parts.settings,
+        mailbox=mailbox,
+        presence=parts.presence,
+        caretaker=parts.caretaker,
     )
     async with made.running() as inside:
         yield inside
@@ -153,7 +159,13 @@ async def _worker_alone(settings: Settings) -> None:
         )
     async with open_parts(settings) as parts:
         alone = build_worker(
-            parts.hub, parts.queue, parts.expansions, settings, mailbox=DevMailbox(), presence=parts.presence
+            parts.hub,
+            parts.queue,
+            parts.expansions,
+            settings,
+            mailbox=DevMailbox(),
+            presence=parts.presence,
+            caretaker=parts.caretaker,
         )
         await parts.bus.start(alone)
         loop = asyncio.get_running_loop()

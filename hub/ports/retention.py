@@ -16,6 +16,13 @@ class Retention(Protocol):
     of what it has kept. Safe to break off at any point, and to begin again.
     """
 
+    async def keep_room(self, now: int) -> None:
+        """See to it that there is room for what comes, and that what is empty gives its room back.
+
+        Cheap, and safe in any number of processes: what cannot be done now is left to the next time.
+        """
+        ...
+
     async def tenants(self) -> Sequence[str]:
         """Read the tenants that have notifications or a shared log."""
         ...

@@ -196,6 +196,43 @@ class Keeper:
             after = upto
 
 
+class Caretaker:
+    """What maintenance does about age, a bounded step at a time: room for the months to come, and `BELLWIRE_RETENTION`.
+
+    Safe in any number of processes: of two that drop the same, one finds it gone.
+    """
+
+    def __init__(self, store: Retention, clock: Clock, tell: Tell, age: int | None) -> None:
+        """`age`: milliseconds for which notifications are kept; None: for ever."""
+        self._store = store
+        self._clock = clock
+        self._tell = tell
+        self._age = age
+        self._steps: AsyncIterator[Step] | None = None
+
+    async def step(self) -> bool:
+        """Do the next step of a round; False once the round has ended, and the next call begins another."""
+        if self._steps is None:
+            await self._store.keep_room(self._clock.now())
+            if self._age is None:
+                return False
+            self._steps = self._round(self._clock.now() - self._age)
+        try:
+            await anext(self._steps)
+        except StopAsyncIteration:
+            self._steps = None
+        except BaseException:
+            self._steps = None  # the next round begins again, with what is left
+            raise
+        return self._steps is not None
+
+    async def _round(self, moment: int) -> AsyncIterator[Step]:
+        keeper = Keeper(self._store, self._clock, Unkept(), self._tell)
+        for tenant in await keeper.tenants():
+            async for step in keeper.run(tenant, moment):
+                yield step
+
+
 async def _each(parts: Sequence[Part]) -> AsyncIterator[Part]:
     for part in parts:
         yield part

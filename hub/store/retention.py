@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 from hub.core.model import Candidate, Digests, Dropped, Lines, Part, Trim, Untold
-from hub.store import retention_drops, retention_reads, retention_trim
+from hub.store import partitions, retention_drops, retention_reads, retention_trim
 from hub.store.engine import Database
 
 
@@ -16,6 +16,10 @@ class SqlRetention:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def keep_room(self, now: int) -> None:
+        """Make partitions for the months to come, and drop empty ones of the past."""
+        await partitions.keep(self._database, now)
 
     async def tenants(self) -> Sequence[str]:
         """Read the tenants."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.archives import made_before
-from hub.core.errors import ArchiveUnavailable
+from hub.core.errors import ArchiveUnavailable, StoreUnavailable
 from hub.core.model import (
     Channel,
     DeliveryState,
@@ -26,13 +26,14 @@ from hub.core.model import (
     Step,
 )
 from hub.ports import DeliveryQueue
+from hub.service.retention import Caretaker
 from hub.store import retention_drops
 from hub.store.engine import Database
 from hub.store.inbox import SqlInboxStore
 from hub.store.retention import SqlRetention
 from hub.store.tables import attempts, deliveries, inbox_items, metadata, notifications
 from tests.support.archive import DAY, MUCH_LATER, MemoryShelf, Told, archive
-from tests.support.clock import START
+from tests.support.clock import START, ManualClock
 from tests.support.inboxes import (
     ADA,
     EMAIL_UNLESS_SEEN,
@@ -345,3 +346,55 @@ def test_every_table_of_a_notification_is_archived() -> None:
     related = {"notification_id", "delivery_id", "position"}
     of_notifications = {table.name for table in metadata.sorted_tables if related & set(table.c.keys())}
     assert {table.name for table in KINDS} | otherwise.keys() >= of_notifications
+
+
+async def rounds(caretaker: Caretaker) -> int:
+    """Do a whole round, and return in how many steps."""
+    steps = 1
+    while await caretaker.step():
+        steps += 1
+    return steps
+
+
+async def test_maintenance_drops_what_is_older_than_the_setting(
+    database: Database, store: SqlInboxStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.service.retention.CHUNK", 2)
+    await fill(store, 3)
+    await store.publish(publication("ada", now=NEW), NEW)
+    told, clock = Told(), ManualClock(NEW)
+    caretaker = Caretaker(SqlRetention(database), clock, told, 60 * DAY)
+    assert await rounds(caretaker) == 1
+    assert (await check_inbox(database, ADA)).counts == (4, 4)
+    clock.advance(20 * DAY)
+    assert await rounds(caretaker) == 3
+    assert len(told.changes) == 2
+    assert (await check_inbox(database, ADA)).counts == (1, 1)
+    clock.advance(100 * DAY)
+    assert await rounds(caretaker) == 2
+    assert (await table_counts(database))["notifications"] == 0
+
+
+async def test_maintenance_keeps_everything_unless_it_is_told_to_drop(database: Database, store: SqlInboxStore) -> None:
+    await fill(store, 1)
+    caretaker = Caretaker(SqlRetention(database), ManualClock(MUCH_LATER), Told(), None)
+    assert await rounds(caretaker) == 1
+    assert (await check_inbox(database, ADA)).counts == (1, 1)
+
+
+async def test_maintenance_goes_on_after_an_outage(
+    database: Database, store: SqlInboxStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(store, 2)
+    retention = SqlRetention(database)
+    caretaker = Caretaker(retention, ManualClock(MUCH_LATER), Told(), DAY)
+    with monkeypatch.context() as outage:
+
+        async def away(*_: object) -> None:
+            raise StoreUnavailable
+
+        outage.setattr(retention, "drop", away)
+        with pytest.raises(StoreUnavailable):
+            await caretaker.step()
+    await rounds(caretaker)
+    assert (await table_counts(database))["notifications"] == 0

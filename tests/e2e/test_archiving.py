@@ -56,6 +56,10 @@ def lines_of(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def unfinished(folder: Path) -> list[Path]:
+    return list(folder.glob("*/.*.part"))
+
+
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with await open_database(database_url, exclusive=False) as opened:
@@ -180,7 +184,7 @@ async def test_killed_at_any_moment_nothing_is_lost(
     process = await asyncio.create_subprocess_exec(*command, env=env, stdout=asyncio.subprocess.DEVNULL)
     async with asyncio.timeout(PATIENCE):
         while process.returncode is None:
-            if while_ == "writing" and list(tmp_path.glob("*/.*.part")):
+            if while_ == "writing" and unfinished(tmp_path):
                 break
             if while_ == "dropping" and len((await stored(database))["notification"]) < len(before["notification"]):
                 break

@@ -25,6 +25,10 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def content_of(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes())
+
+
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -84,7 +88,7 @@ async def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     await file.write(LINES[1:])
     kept = Path(str(await file.keep()))
     assert kept == root / "a%2Fc" / "first.jsonl.gz"
-    assert gzip.decompress(kept.read_bytes()) == b"".join(LINES)
+    assert content_of(kept) == b"".join(LINES)
     assert mode_of(kept) == 0o600
     assert mode_of(kept.parent) == 0o700
     assert names_in(kept.parent) == [kept.name]
@@ -97,7 +101,7 @@ async def test_no_file_is_ever_replaced(tmp_path: Path) -> None:
         await file.write([line])
         names.append(Path(str(await file.keep())))
     assert [name.name for name in names] == ["first.jsonl.gz", "first-2.jsonl.gz", "first-3.jsonl.gz"]
-    assert [gzip.decompress(name.read_bytes()) for name in names] == [b"1\n", b"2\n", b"3\n"]
+    assert [content_of(name) for name in names] == [b"1\n", b"2\n", b"3\n"]
 
 
 async def test_no_file_is_replaced_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
