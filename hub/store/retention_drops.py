@@ -30,7 +30,7 @@ from hub.core.model import (
 )
 from hub.store.bulk import Bulk
 from hub.store.heads import LockedHead, Tally, leave_wakeups, lock_heads, save_heads
-from hub.store.retention_reads import ids_of, members_of, read, rows_of, wanted
+from hub.store.retention_reads import ids_of, members_of, read, rows_of, users_of, wanted
 from hub.store.rows import Row
 from hub.store.shared_heads import settle
 from hub.store.sql import among
@@ -140,16 +140,17 @@ async def _drop_members(connection: AsyncConnection, part: MembersPart, digests:
     """Locks: deliveries, heads, (deletes items)."""
     if not await _is_gone(connection, part.tenant, part.notification):
         return _NOTHING
-    of_users = [deliveries.c.user_id > part.after, *([] if part.upto is None else [deliveries.c.user_id <= part.upto])]
-    sent = await _deliveries_of(connection, part.tenant, [part.notification], *of_users)
+    of = (part.tenant, [part.notification])
+    sent = await _deliveries_of(connection, *of, *users_of(deliveries, part))
     await _lock(connection, deliveries, part.tenant, sent)
-    mine = [shared_items.c.user_id > part.after, *([] if part.upto is None else [shared_items.c.user_id <= part.upto])]
-    touched = await connection.execute(rows_of(connection, shared_items, part.tenant, [part.notification], *mine))
-    await settle_all(connection, part.tenant, {row.user_id for row in touched})
+    touched = await connection.execute(rows_of(connection, shared_items, *of, *users_of(shared_items, part)))
+    users = sorted(row.user_id for row in touched)
+    await settle_all(connection, part.tenant, users)
     if not await _unchanged(connection, part, digests):
         return _NOTHING
     await _delete_deliveries(connection, part.tenant, sent)
-    await _delete(connection, shared_items, part.tenant, [part.notification], *mine)
+    # Only what was read: who is late (see `_drop_shared`) keeps the row, which is then written first.
+    await _delete(connection, shared_items, *of, among(connection, shared_items.c.user_id, users))
     return Dropped(frozenset({part.notification}))
 
 
@@ -157,7 +158,7 @@ async def settle_all(connection: AsyncConnection, tenant: str, users: Collection
     """Lock heads, and count in them what went from the log: from then on it does not matter who touched it."""
     if not users:
         return
-    names = sorted(users)
+    names = sorted(set(users))
     here = sa.and_(inbox_heads.c.tenant == tenant, among(connection, inbox_heads.c.user_id, names))
     await connection.execute(
         sa.select(inbox_heads.c.user_id).where(here).order_by(inbox_heads.c.user_id).with_for_update()
@@ -166,7 +167,10 @@ async def settle_all(connection: AsyncConnection, tenant: str, users: Collection
 
 
 async def _drop_shared(connection: AsyncConnection, part: SharedPart, digests: Digests) -> Dropped:
-    """Locks: the notification, timers that nobody holds, the log's counter, its topic."""
+    """Locks: the notification, timers that nobody holds, the log's counter, its topic.
+
+    While some user still has something of it, it stays: a mark that began before it went may end after all was read.
+    """
     if not await _lock_notifications(connection, part.tenant, [part.notification]):
         return _NOTHING
     of = (part.tenant, part.notification)
@@ -204,12 +208,8 @@ async def _drop_marks(connection: AsyncConnection, part: MarksPart, digests: Dig
     if not await _unchanged(connection, part, digests):
         return _NOTHING
     mark = shared_marks.c
-    upto = [] if part.upto is None else [mark.user_id <= part.upto]
-    await connection.execute(
-        sa.delete(shared_marks).where(
-            mark.tenant == part.tenant, mark.user_id > part.after, *upto, mark.position <= part.position
-        )
-    )
+    useless = sa.and_(mark.tenant == part.tenant, mark.position <= part.position, *users_of(shared_marks, part))
+    await connection.execute(sa.delete(shared_marks).where(useless))
     return Dropped(frozenset({None}))
 
 

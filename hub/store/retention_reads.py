@@ -166,9 +166,9 @@ async def read(connection: AsyncConnection, part: Part) -> Lines:
         case MembersPart():
             of = (part.notification,)
             lines[part.notification] = []
-            for row in await _rows_of(connection, shared_items, part.tenant, of, *_range(shared_items, part)):
+            for row in await _rows_of(connection, shared_items, part.tenant, of, *users_of(shared_items, part)):
                 lines[row.notification_id].append(_line(shared_items, row))
-            made = await _rows_of(connection, deliveries, part.tenant, of, _to_user, *_range(deliveries, part))
+            made = await _rows_of(connection, deliveries, part.tenant, of, _to_user, *users_of(deliveries, part))
             await _add_deliveries(connection, lines, made)
         case SharedPart():
             for table in (notifications, expansions, shared_log):
@@ -183,11 +183,11 @@ async def read(connection: AsyncConnection, part: Part) -> Lines:
 def marks_of(part: MarksPart) -> sa.Select[Any]:
     """Select the marks of some users."""
     mark = shared_marks.c
-    here = sa.and_(mark.tenant == part.tenant, mark.position <= part.position, *_range(shared_marks, part))
+    here = sa.and_(mark.tenant == part.tenant, mark.position <= part.position, *users_of(shared_marks, part))
     return sa.select(shared_marks).where(here)
 
 
-def _range(table: sa.Table, part: MembersPart | MarksPart) -> list[sa.ColumnElement[bool]]:
+def users_of(table: sa.Table, part: MembersPart | MarksPart) -> list[sa.ColumnElement[bool]]:
     """Test whether a row is of one of the part's users."""
     upto = [] if part.upto is None else [table.c.user_id <= part.upto]
     return [table.c.user_id > part.after, *upto]
