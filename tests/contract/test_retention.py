@@ -24,6 +24,7 @@ from hub.core.model import (
     OwnPart,
     Rung,
     Step,
+    TimerKind,
 )
 from hub.ports import DeliveryQueue
 from hub.service.retention import Caretaker
@@ -31,7 +32,7 @@ from hub.store import retention_drops
 from hub.store.engine import Database
 from hub.store.inbox import SqlInboxStore
 from hub.store.retention import SqlRetention
-from hub.store.tables import attempts, deliveries, inbox_items, metadata, notifications
+from hub.store.tables import attempts, deliveries, inbox_items, metadata, notifications, timers
 from tests.support.archive import DAY, MUCH_LATER, MemoryShelf, Told, archive
 from tests.support.clock import START, ManualClock
 from tests.support.inboxes import (
@@ -204,7 +205,7 @@ async def test_what_goes_past_the_inbox_goes_too(database: Database, rows: Rows,
     assert sum((await table_counts(database)).values()) == (await table_counts(database))["meta"]
 
 
-@pytest.mark.parametrize("what", ["marked", "delivered", "recalled", "snoozed"])
+@pytest.mark.parametrize("what", ["marked", "delivered", "recalled", "snoozed", "to wait"])
 async def test_what_changes_while_it_is_written_is_written_again(
     database: Database, store: SqlInboxStore, shelf: MemoryShelf, what: str
 ) -> None:
@@ -222,6 +223,11 @@ async def test_what_changes_while_it_is_written_is_written_again(
                 await store.recall(TENANT, changed, NEW)
             case "snoozed":
                 await store.mark(ADA, MarkAction.SNOOZE, ids(changed), NEW, until=NEW + 1)
+            case "to wait":  # for something that is in no row of its own
+                timer = {"id": changed, "tenant": TENANT, "due_at": NEW, "kind": int(TimerKind.UNSNOOZE)}
+                async with database.writer() as connection:
+                    values = {**timer, "notification_id": changed, "user_id": "ada"}
+                    await connection.execute(sa.insert(timers).values(values))
 
     shelf.before_keeping = change
     summary = await archive(database, shelf)

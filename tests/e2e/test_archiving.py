@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +78,19 @@ async def now_of(database: Database) -> int:
     return clock.now()
 
 
-async def fill(database: Database, store: SqlInboxStore, count: int) -> int:
-    """Publish old notifications, some of them to everybody, and one of today; returns what time it is."""
+async def fill(database: Database, store: SqlInboxStore, count: int) -> None:
+    """Publish old notifications, some of them to everybody, and one of today."""
     now = await now_of(database)
     for user in USERS:
         await store.head(InboxKey(TENANT, user))
-    for number in range(count):
-        at = now - 100 * DAY + number
-        each = publication(*USERS, now=at) if number % 5 else to("", now=at)
-        await store.publish(each, at)
-        if not number % 5:
-            await store.mark(InboxKey(TENANT, USERS[number % 3]), MarkAction.READ, ids(each.content.id), at)
+    old = [now - 100 * DAY + number for number in range(count)]
+    made = [to("", now=at) if at % 5 == old[0] % 5 else publication(*USERS, now=at) for at in old]
+    await store.publish_all(made, old[-1])
+    for number, each in enumerate(made):
+        if each.audience is not None:
+            key = InboxKey(TENANT, USERS[number % 3])
+            await store.mark(key, MarkAction.READ, ids(each.content.id), now)
     await store.publish(publication(USERS[0], now=now), now)
-    return now
 
 
 async def test_old_ones_go_to_files_and_a_second_run_has_nothing_to_do(
@@ -185,43 +186,83 @@ async def test_beside_a_node_whose_clients_are_told(node_environment: dict[str, 
             assert len((await client.get("/v1/inbox")).json()["data"]) == 1
 
 
-@pytest.mark.parametrize("while_", ["writing", "dropping"])
-async def test_killed_at_any_moment_nothing_is_lost(
-    database: Database, store: SqlInboxStore, database_url: str, tmp_path: Path, while_: str
-) -> None:
-    """What is not in the database is in a file, after a kill -9 at whatever moment; the next run ends it."""
-    await fill(database, store, 600)
-    before = await stored(database)
-    env = environment(BELLWIRE_DATABASE_URL=database_url)
-    command = [BELLWIRE, "archive", "--older-than", "90d", "--to", str(tmp_path)]
-    process = await asyncio.create_subprocess_exec(*command, env=env, stdout=asyncio.subprocess.DEVNULL)
-    async with asyncio.timeout(PATIENCE):
-        while process.returncode is None:
-            if while_ == "writing" and unfinished(tmp_path):
-                break
-            if while_ == "dropping" and len((await stored(database))["notification"]) < len(before["notification"]):
-                break
-            await asyncio.sleep(0)
-        else:
-            raise AssertionError("it was quicker than us")
-    process.kill()
-    await process.wait()
-    left = await stored(database)
-    assert left["notification"], "it was killed on its way"
-    assert (len(left["notification"]) < len(before["notification"])) == (while_ == "dropping")
-    _nothing_is_lost(before, left, lines_of(tmp_path))
+async def until_somebody_waits(database: Database) -> None:
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while True:
+        async with database.reader() as connection:
+            if (await connection.execute(waiting)).scalar_one():
+                return
 
-    done = await asyncio.to_thread(
-        run, "--older-than", "90d", "--to", str(tmp_path), BELLWIRE_DATABASE_URL=database_url
-    )
+
+@asynccontextmanager
+async def stopped_while_writing(database: Database) -> AsyncIterator[None]:
+    """Have the archive wait at its first look at who touched what: others' items are written by then."""
+    async with database.writer() as connection:
+        await connection.exec_driver_sql("LOCK TABLE shared_items IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@asynccontextmanager
+async def stopped_while_dropping(database: Database) -> AsyncIterator[None]:
+    """Have the archive wait for the last notification of those that it drops first, in its second transaction."""
+    own = sa.select(notifications.c.id).where(notifications.c.topic.is_(None))
+    last = own.order_by(notifications.c.id.desc()).offset(1).limit(1).with_for_update()  # the very last is new
+    async with database.writer() as connection:
+        assert (await connection.execute(last)).first() is not None
+        yield
+
+
+@pytest.mark.parametrize("stopped", [stopped_while_writing, stopped_while_dropping])
+async def test_killed_at_its_work_nothing_is_lost(
+    postgres_url: str, tmp_path: Path, stopped: Callable[[Database], AbstractAsyncContextManager[None]]
+) -> None:
+    async with await open_database(postgres_url) as database:
+        await fill(database, SqlInboxStore(database), 250)
+        before = await stored(database)
+        process = await started(postgres_url, tmp_path)
+        async with stopped(database), asyncio.timeout(PATIENCE):
+            await until_somebody_waits(database)
+            process.kill()
+            await process.wait()
+        dropped = before["notification"] - (await stored(database))["notification"]
+        assert bool(dropped) == (stopped is stopped_while_dropping)
+        assert unfinished(tmp_path) != [] or dropped
+        await goes_on(database, before, postgres_url, tmp_path)
+
+
+async def test_killed_on_sqlite_nothing_is_lost(sqlite_url: str, tmp_path: Path) -> None:
+    async with await open_database(sqlite_url, exclusive=False) as database:
+        await fill(database, SqlInboxStore(database), 250)
+        before = await stored(database)
+        process = await started(sqlite_url, tmp_path)
+        async with asyncio.timeout(PATIENCE):
+            while len((await stored(database))["notification"]) == len(before["notification"]):
+                pass
+            async with database.writer():  # its next transaction waits for us
+                process.kill()
+                await process.wait()
+        assert len((await stored(database))["notification"]) > 1, "it had not ended"
+        await goes_on(database, before, sqlite_url, tmp_path)
+
+
+async def started(url: str, to: Path) -> asyncio.subprocess.Process:
+    command = [BELLWIRE, "archive", "--older-than", "90d", "--to", str(to)]
+    env = environment(BELLWIRE_DATABASE_URL=url)
+    return await asyncio.create_subprocess_exec(*command, env=env, stdout=asyncio.subprocess.DEVNULL)
+
+
+async def goes_on(database: Database, before: dict[str, set[Any]], url: str, to: Path) -> None:
+    """Check that what is not in the database is in a file, now and after another run, which ends what was begun."""
+    nothing_is_lost(before, await stored(database), lines_of(to))
+    done = await asyncio.to_thread(run, "--older-than", "90d", "--to", str(to), BELLWIRE_DATABASE_URL=url)
     assert done.returncode == 0, done.stderr
     after = await stored(database)
+    lines = lines_of(to)
+    nothing_is_lost(before, after, lines)
+    times = Counter(line["id"] for line in lines if line["kind"] == "notification")
+    assert set(times) == before["notification"] - after["notification"]
     assert len(after["notification"]) == 1
-    lines = lines_of(tmp_path)
-    _nothing_is_lost(before, after, lines)
-    twice = Counter(line["id"] for line in lines if line["kind"] == "notification")
-    assert set(twice) == before["notification"] - after["notification"]
-    assert max(twice.values()) <= 2
+    assert max(times.values()) <= 2
     for user in USERS:
         await check(database, InboxKey(TENANT, user))
         await check_inbox(database, InboxKey(TENANT, user))
@@ -251,7 +292,7 @@ def _key(*columns: object) -> object:
     return key[0] if len(key) == 1 else key
 
 
-def _nothing_is_lost(before: dict[str, set[Any]], left: dict[str, set[Any]], lines: list[dict[str, Any]]) -> None:
+def nothing_is_lost(before: dict[str, set[Any]], left: dict[str, set[Any]], lines: list[dict[str, Any]]) -> None:
     for kind, (_, key) in KEYS.items():
         written = {_key(*(line[name] for name in key)) for line in lines if line["kind"] == kind}
         assert before[kind] - left[kind] <= written
