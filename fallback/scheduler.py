@@ -36,6 +36,14 @@ class Upkeep(Protocol):
         ...
 
 
+class Caretaker(Protocol):
+    """What is to be done about age."""
+
+    async def step(self) -> bool:
+        """Do a bounded step of a round; False once the round has ended."""
+        ...
+
+
 class Scheduler:
     """Rounds for loops; each returns the milliseconds until it is wanted again."""
 
@@ -59,3 +67,14 @@ class Scheduler:
         """Drop what has served its time."""
         await self._upkeep.forget_expired()
         return HOUSEKEEPING
+
+
+class Aging:
+    """Rounds for a loop over what grows old."""
+
+    def __init__(self, caretaker: Caretaker) -> None:
+        self._caretaker = caretaker
+
+    async def round(self) -> int:
+        """Drop what is too old, where that is wanted, and see to room for what comes."""
+        return 0 if await self._caretaker.step() else HOUSEKEEPING

@@ -25,7 +25,7 @@ from fallback.render import Renderer
 from fallback.reporter import Reporter
 from fallback.rescuer import Rescuer
 from fallback.routes import Routes
-from fallback.scheduler import TICK, Scheduler
+from fallback.scheduler import TICK, Aging, Caretaker, Scheduler
 from fallback.schedules import TICK as LOOK
 from fallback.schedules import ScheduleRunner
 from fallback.settler import Settler
@@ -68,6 +68,7 @@ class Worker:
         rates: Mapping[str, Sequence[Rate]] | None = None,
         policies: Mapping[Channel, RetryPolicy] = POLICIES,
         alerter: Alerter | None = None,
+        caretaker: Caretaker | None = None,
         concurrency: int = CONCURRENCY,
         concurrencies: Mapping[Channel, int] | None = None,
         lease: int = LEASE,
@@ -140,6 +141,8 @@ class Worker:
                 Loop("report", self._reporter.report, wait=wait, random=random),
                 Loop("gauges", self._reporter.gauge, wait=wait, random=random),
             ]
+        if caretaker is not None:
+            self._others.append(Loop("retention", Aging(caretaker).round, wait=wait, random=random))
 
     async def run(self) -> None:
         """Run until `stop`; then let sends under way end, settle them, and close the providers."""
@@ -239,6 +242,7 @@ def build_worker(
     limiter: RateLimiter,
     alerts: Alerts,
     reports: WorkerReports | None = None,
+    caretaker: Caretaker,
 ) -> Worker:
     """Make a worker as the settings say.
 
@@ -262,6 +266,7 @@ def build_worker(
         policies=policies(settings.max_attempts),
         alerter=Alerter(alerts, told, hub.clock, every=settings.alert_every * 1000) if told else None,
         concurrencies=settings.concurrency,
+        caretaker=caretaker,
         lease=round(settings.lease_seconds * 1000),
         reports=reports,
     )

@@ -32,6 +32,7 @@ from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Presence, RateLimiter
 from hub.revoked import RevokedTokens, RevokingAuthenticator
 from hub.service import Hub, Operations, Upkeep
+from hub.service.retention import Caretaker
 from hub.settings import Settings
 from hub.store.alerts import SqlAlerts
 from hub.store.clock import DatabaseClock
@@ -43,6 +44,7 @@ from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import migrate, schema_is_current
 from hub.store.personal import SqlPersonalData
 from hub.store.queue_control import SqlQueueControl
+from hub.store.retention import SqlRetention
 from hub.store.revocations import SqlRevocations
 from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
@@ -64,6 +66,7 @@ class Parts:
     hub: Hub
     queue: SqlDeliveryQueue
     expansions: SqlExpansions
+    caretaker: Caretaker
     bus: Bus
     presence: Presence
     limiter: RateLimiter
@@ -163,6 +166,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             hub=hub,
             queue=SqlDeliveryQueue(database),
             expansions=SqlExpansions(database),
+            caretaker=Caretaker(SqlRetention(database), clock, hub.upkeep.tell, settings.retention_ms),
             bus=bus,
             presence=presence,
             limiter=limiter,

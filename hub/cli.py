@@ -1,4 +1,4 @@
-"""`bellwire`: serve, worker, migrate, send, listen, token, doctor."""
+"""`bellwire`: serve, worker, migrate, archive, send, listen, token, doctor."""
 
 from __future__ import annotations
 
@@ -72,6 +72,19 @@ def migrate() -> None:
 
 
 @app.command()
+def archive(
+    older_than: Annotated[str, typer.Option(help="Age from which on notifications go: 90d, 12w, 36h.")],
+    to: Annotated[str, typer.Option(help="A directory, or a URL that fsspec knows, such as s3://bucket/path.")],
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,  # noqa: FBT002 - an option
+) -> None:
+    """Write old notifications to compressed JSON Lines, then delete them. Nodes and workers go on meanwhile."""
+    from hub.archiving import archive as archive_old
+
+    _run(archive_old(_settings(), older_than, to, tenant, dry_run=dry_run))
+
+
+@app.command()
 def token(
     user: User,
     ttl: Annotated[int, typer.Option(help="Seconds until it expires.", min=1)] = 3600,
@@ -138,6 +151,7 @@ async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[Bus
         limiter=parts.limiter,
         alerts=parts.alerts,
         reports=parts.reports,
+        caretaker=parts.caretaker,
     )
     parts.metrics.register(made.metrics)
     parts.metrics.register(made.breakers)
@@ -167,6 +181,7 @@ async def _worker_alone(settings: Settings) -> None:
             limiter=parts.limiter,
             alerts=parts.alerts,
             reports=parts.reports,
+            caretaker=parts.caretaker,
         )
         parts.metrics.register(alone.metrics)
         parts.metrics.register(alone.breakers)

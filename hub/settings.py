@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hub.core.archives import parse_age
+from hub.core.errors import ConfigurationError
 from hub.core.model import Channel
 from hub.core.rates import parse_rates
 
@@ -81,6 +83,10 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(default=10, ge=0)
     """Seconds that live clients have to leave when the node stops."""
 
+    retention: str | None = None
+    """How long notifications are kept, such as `180d`: the worker deletes what is older, and writes no archive.
+    Unset: for ever, or until `bellwire archive`."""
+
     lease_seconds: float = Field(default=30, ge=1, le=3600)
     """How long a worker's claim outlives it: what a vanished worker held is sent by another after that."""
 
@@ -133,6 +139,16 @@ class Settings(BaseSettings):
             raise ValueError("must begin with postgresql:// or sqlite:///")
         return url
 
+    @field_validator("retention")
+    @classmethod
+    def _age(cls, age: str | None) -> str | None:
+        if age is not None:
+            try:
+                parse_age(age, "it")
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return age
+
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, url: str | None) -> str | None:
@@ -152,6 +168,11 @@ class Settings(BaseSettings):
         """`allowed_origins`, one by one."""
         listed = (origin.strip().rstrip("/") for origin in self.allowed_origins.split(","))
         return tuple(origin for origin in listed if origin)
+
+    @property
+    def retention_ms(self) -> int | None:
+        """`retention` in milliseconds."""
+        return None if self.retention is None else parse_age(self.retention, "BELLWIRE_RETENTION")
 
     @property
     def development(self) -> bool:

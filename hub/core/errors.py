@@ -10,6 +10,7 @@
     * `DataError`: the database refused a value (the caller's fault, not an outage).
     * `RunTaken`: a schedule's run is not this process's to make.
     * `StoreUnavailable`: the database could not be reached or gave up; safe to retry.
+    * `ArchiveUnavailable`: an archive could not be written; what it should hold is still in the database.
 """
 
 from __future__ import annotations
@@ -165,3 +166,7 @@ class RunTaken(BellwireError):
 
 class StoreUnavailable(BellwireError):
     """The database could not be reached, or gave up after retries; nothing is known to be stored."""
+
+
+class ArchiveUnavailable(BellwireError):
+    """An archive could not be written. Whatever is in no finished file is still in the database."""

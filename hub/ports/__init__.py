@@ -15,6 +15,7 @@ from hub.ports.personal import PersonalData
 from hub.ports.presence import OFFLINE_AFTER, PRESENCE_TTL, Presence, PresenceEntry, PresenceState
 from hub.ports.queue import Claim, DeliveryQueue, Lane, Settlement
 from hub.ports.rates import RateLimiter
+from hub.ports.retention import ArchiveFile, Retention, Shelf
 from hub.ports.schedules import Change, NewSchedule, ScheduleStore
 from hub.ports.shared import SharedLog
 from hub.ports.users import Directory
@@ -24,6 +25,7 @@ __all__ = [
     "OFFLINE_AFTER",
     "PRESENCE_TTL",
     "Alerts",
+    "ArchiveFile",
     "Authenticator",
     "Bus",
     "BusListener",
@@ -45,10 +47,12 @@ __all__ = [
     "PresenceEntry",
     "PresenceState",
     "RateLimiter",
+    "Retention",
     "Revocation",
     "Revocations",
     "ScheduleStore",
     "Settlement",
     "SharedLog",
+    "Shelf",
     "TicketStore",
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hub.core import frames
+from hub.core.model import Untold
 from hub.ports import Clock, InboxStore
 from hub.service.outbox import Outbox
 
@@ -30,6 +33,10 @@ class Upkeep:
     async def next_timer(self) -> int | None:
         """Tell when the next timer is due."""
         return await self._store.next_timer()
+
+    async def tell(self, applied: Sequence[Untold]) -> None:
+        """Tell what the store did for several inboxes or topics at once; fails for neither bus nor store."""
+        await self._outbox.tell_applied(applied)
 
     async def republish_leftovers(self) -> int:
         """Tell what a crash left untold, and delete what has been told; returns how many rows were told now."""

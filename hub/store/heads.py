@@ -235,6 +235,7 @@ def save_heads(bulk: Bulk, heads: Iterable[LockedHead]) -> None:
                 "tenant": head.key.tenant,
                 "user_id": head.key.user,
                 "version": head.version,
+                "floor": head.floor,
                 "unread_count": head.unread,
                 "unseen_count": head.unseen,
                 "shared_unread": head.shared_unread,

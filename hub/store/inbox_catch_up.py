@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.cursor import Cursor
 from hub.core.model import Changes, Head, InboxKey, Item
-from hub.store.rows import ITEM_COLUMNS, head_of, item_of
+from hub.store.rows import ITEM_COLUMNS, Row, head_of, item_of
 from hub.store.shared_catch_up import Lag, missed
-from hub.store.shared_heads import due
+from hub.store.shared_heads import due, log_floors
 from hub.store.shared_sql import LogView, log_view
 from hub.store.sql import looking_up
 from hub.store.tables import inbox_heads, inbox_items, notifications, shared_logs
@@ -48,12 +48,14 @@ async def catch_up(
     answers: list[Changes | None] = [None] * len(wanted)
     lagging: list[_Lagging] = []
     in_log: list[Lag] = []
-    for row in await _heads(connection, wanted, limit):
+    heads = list(await _heads(connection, wanted, limit))
+    floors = await log_floors(connection, sorted({wanted[row.place][0] for row in heads if _doubtful(row, wanted)}))
+    for row in heads:
         key, after = wanted[row.place]
         head = head_of(row, cluster)
         if due(LogView.parse(row.log), row.settled):
             unsettled.add(key)
-        answers[row.place] = told = _without_items(head, after, row.log_floor or 0)
+        answers[row.place] = told = _without_items(head, after, floors.get(key, 0))
         if after is None or after == head.cursor or told.resync is not None:
             continue
         if row.missed:
@@ -76,6 +78,12 @@ async def _heads(connection: AsyncConnection, wanted: Sequence[Wish], limit: int
     return rows
 
 
+def _doubtful(row: Row, wanted: Sequence[Wish]) -> bool:
+    """Tell whether a cursor is older than something in its tenant's log that can't be told: of its topics or others."""
+    after = wanted[row.place][1]
+    return after is not None and after.position < (row.log_floor or 0)
+
+
 def _without_items(head: Head, after: Cursor | None, log_floor: int) -> Changes:
     """Answer with the head alone, or with why there is no resuming from the cursor."""
     if after is None or after == head.cursor:
@@ -84,7 +92,7 @@ def _without_items(head: Head, after: Cursor | None, log_floor: int) -> Changes:
         return Changes(head, resync="unknown_epoch")
     if after.version > head.version or after.position > head.position:
         return Changes(head, resync="ahead_of_server")
-    too_old = after.version < head.floor or after.position < min(log_floor, head.position)
+    too_old = after.version < head.floor or after.position < log_floor
     return Changes(head, resync="too_old" if too_old else None)
 
 

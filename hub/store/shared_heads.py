@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import InboxKey
-from hub.store.shared_sql import LogView, fill, gone_since, log_view
+from hub.store.keyed import KeyedQuery
+from hub.store.shared_sql import LogView, fill, gone_since, last_floor, log_view
 
 NO_LOG = LogView()
 
@@ -75,6 +76,18 @@ async def log_views(connection: AsyncConnection, keys: Sequence[InboxKey]) -> Ma
     dialect = connection.dialect.name
     rows = await connection.execute(_views(dialect), wanted_values(dialect, keys))
     return {InboxKey(row.tenant, row.user_id): LogView.parse(row.log) for row in rows}
+
+
+_FLOORS = KeyedQuery(
+    f"inbox_heads.tenant, inbox_heads.user_id, {last_floor('inbox_heads')} AS floor",
+    "inbox_heads WHERE inbox_heads.tenant = wanted.tenant AND inbox_heads.user_id = wanted.user_id",
+    {"tenant": "text", "user_id": "text"},
+)
+
+
+async def log_floors(connection: AsyncConnection, keys: Sequence[InboxKey]) -> Mapping[InboxKey, int]:
+    """Read up to where cursors of these inboxes cannot resume, as the log goes."""
+    return {InboxKey(row.tenant, row.user_id): row.floor for row in await _FLOORS.rows(connection, keys)}
 
 
 class Settled(NamedTuple):

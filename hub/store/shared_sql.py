@@ -198,10 +198,22 @@ SELECT max((SELECT topics.position FROM topics WHERE topics.tenant = $head.tenan
 FROM $spans AS span
 ), 0)"""
 
+_FLOOR = """coalesce((
+SELECT max((
+  SELECT topics.floor FROM topics
+  WHERE topics.tenant = $head.tenant AND topics.topic = span.topic AND topics.floor > span.joined
+)) FROM $spans AS span
+), 0)"""
+
 
 def last_position(head: str) -> str:
     """Select the position of the last event of a head's topics; 0 if there is none."""
     return fill(_LAST, head=head, spans=spans(head))
+
+
+def last_floor(head: str) -> str:
+    """Select the position of the last event of a head's topics that can't be told any more; 0 if there is none."""
+    return fill(_FLOOR, head=head, spans=spans(head))
 
 
 def gone_since(head: str, level: str) -> str:

@@ -128,7 +128,7 @@ shared_logs = Table(
     Column("tenant", KeyText, nullable=False),
     Column("position", BigInteger, nullable=False, comment="the last one taken; whoever appends holds this row"),
     Column("appeared_at", BigInteger, nullable=False, comment="the last event's; it grows with the position"),
-    Column("floor", BigInteger, nullable=False, comment="cursors below it cannot resume"),
+    Column("floor", BigInteger, nullable=False, comment="the highest of its topics'"),
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant"),
     comment="One log a tenant: commit order is position order.",
@@ -143,6 +143,7 @@ topics = Table(
     Column("items", BigInteger, nullable=False, comment="how many it ever had"),
     Column("created_at", BigInteger, nullable=False),
     Column("members_at", BigInteger, nullable=False, server_default=text("0"), comment="the last join's or leave's"),
+    Column("floor", BigInteger, nullable=False, server_default=text("0"), comment="cursors below it cannot resume"),
     PrimaryKeyConstraint("tenant", "topic"),
 )
 

@@ -19,7 +19,7 @@ from hub.store import inbox_catch_up, shared_append, shared_heads, shared_member
 from hub.store.engine import Database
 from hub.store.inbox import SqlInboxStore
 from hub.store.shared_heads import SETTLE_AFTER
-from hub.store.tables import inbox_heads, notifications, shared_items, shared_logs
+from hub.store.tables import inbox_heads, notifications, shared_items, shared_logs, topics
 from tests.support.clock import START
 from tests.support.inboxes import ADA, EVERYTHING, GRACE, LATER, TENANT, fill, ids, missed, publication
 from tests.support.shared_inboxes import Follower, check, shared, to, whole
@@ -139,6 +139,7 @@ class TestRetention:
             await connection.execute(sa.delete(shared_items).where(shared_items.c.position <= 5))
             await connection.execute(sa.delete(notifications).where(notifications.c.id.in_(old)))
             await connection.execute(sa.update(shared_logs).values(floor=8))
+            await connection.execute(sa.update(topics).values(floor=8))
         assert (await check(database, ADA)).counts == (2, 2)
         assert (await check(database, GRACE)).counts == (1, 1)
         assert (await missed(store, ADA, early, 99)).resync == "too_old"

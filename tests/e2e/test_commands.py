@@ -129,6 +129,7 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
         ({"BELLWIRE_JWT_SECRET": "short"}, "at least 32 bytes"),
         ({"BELLWIRE_DATABASE_URL": "mysql://x"}, "must begin with postgresql:// or sqlite:///"),
         ({"BELLWIRE_PORT": "many"}, "BELLWIRE_PORT"),
+        ({"BELLWIRE_RETENTION": "for ever"}, "BELLWIRE_RETENTION"),
         ({"BELLWIRE_EMAIL_PROVIDER": "pigeon"}, "pigeon"),
     ],
 )

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from hub.store import heads, mark_reads, shared_append, shared_read
+from hub.store import heads, mark_reads, shared_append, shared_heads, shared_read
 from hub.store.bulk import _for_postgres, _for_sqlite, _Kind, _Shape
 from hub.store.engine import Database, open_database
 from hub.store.keyed import KeyedQuery
 from hub.store.shared_sql import TOP
 from hub.store.tables import deliveries, inbox_heads, inbox_items, metadata
-from tests.support.plans import Plan, explain, indexes, nodes_of, scanned_whole
+from tests.support.plans import Plan, explain, indexes, nodes_of, scanned_whole, without_autovacuum
 
 SIZES = (1, 64, 500, 2_000)
 ID = "00000000-0000-7000-8000-000000000001"
@@ -34,6 +34,7 @@ EMPTY = {"memberships", "shared_items", "shared_logs", "topics"}
 LOOK_UPS: dict[str, tuple[KeyedQuery, Sequence[object], set[str]]] = {
     "lock heads": (heads._LOCK, ["default", "ada"], {"inbox_heads_pk", "shared_logs_pk"}),
     "read heads": (heads._READ, ["default", "ada"], {"inbox_heads_pk", *LOG}),
+    "floors": (shared_heads._FLOORS, ["default", "ada"], {"inbox_heads_pk", *LOG}),
     "items": (mark_reads._ITEMS, ["default", "ada", ID], ITEM),
     "undelivered": (
         mark_reads._UNDELIVERED,
@@ -77,8 +78,8 @@ SELECT 'default', n, 0, 't', n - 1, n, gen_random_uuid(), 'c', n, 'key-' || n FR
 async def filled(postgres_url: str) -> AsyncIterator[Database]:
     async with await open_database(postgres_url) as database:
         async with database.writer() as connection:
-            for table in ("inbox_heads", "inbox_items", "notifications", "deliveries", "shared_log"):
-                await connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+            filled = ("inbox_heads", "inbox_items", "notifications", "deliveries", "shared_log")
+            await without_autovacuum(connection, filled)
             for statement in _FILL.split(";\n"):
                 await connection.exec_driver_sql(statement)
         yield database

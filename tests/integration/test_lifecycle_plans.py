@@ -20,7 +20,7 @@ from hub.store.export import held_by
 from hub.store.release import together
 from hub.store.withdrawal import queued_of_notification
 from tests.support.clock import START
-from tests.support.plans import explain, indexes, scanned_whole
+from tests.support.plans import explain, indexes, scanned_whole, without_autovacuum
 
 NOTIFICATION = UUID("00000000-0000-7000-8000-000000000001")
 TABLES = ("inbox_heads", "inbox_items", "notifications", "deliveries", "attempts", "timers")
@@ -49,8 +49,7 @@ async def filled(postgres_url: str) -> AsyncIterator[Database]:
     """A database just filled, without statistics yet."""
     async with await open_database(postgres_url) as database:
         async with database.writer() as connection:
-            for table in TABLES:
-                await connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+            await without_autovacuum(connection, TABLES)
             for statement in _FILL.split(";\n"):
                 await connection.execute(text(statement))
         yield database

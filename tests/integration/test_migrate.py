@@ -17,6 +17,7 @@ from hub.core.model import InboxQuery
 from hub.store.engine import open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import HEAD_REVISION, MIGRATIONS, migrate, schema_is_current
+from hub.store.partitions import included, whole_of
 from hub.store.tables import metadata
 from tests.support.clock import START
 from tests.support.inboxes import ADA, publication
@@ -49,7 +50,7 @@ def test_head_revision_is_alembics() -> None:
 
 async def test_migrations_make_exactly_the_tables(database_url: str) -> None:
     def differences(connection: sa.Connection) -> list[object]:
-        options = {"compare_type": True, "compare_server_default": True}
+        options = {"compare_type": True, "compare_server_default": True, "include_name": included}
         context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, metadata))
 
@@ -57,10 +58,10 @@ async def test_migrations_make_exactly_the_tables(database_url: str) -> None:
         assert await connection.run_sync(differences) == []
         if database.dialect == "postgresql":  # collations are not part of what alembic compares
             columns = await connection.exec_driver_sql(
-                "SELECT table_name || '.' || column_name FROM information_schema.columns"
+                "SELECT table_name, column_name FROM information_schema.columns"
                 " WHERE table_schema = 'public' AND collation_name = 'C'"
             )
-            assert set(columns.scalars()) == {
+            assert {f"{whole_of(row.table_name)}.{row.column_name}" for row in columns} == {
                 str(column)
                 for table in metadata.sorted_tables
                 for column in table.columns

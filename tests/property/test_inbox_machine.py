@@ -2,8 +2,8 @@
 
 Two nodes, a bus that loses messages, clients that come and go with their cursors. Publish, drop, connect, disconnect,
 resume elsewhere, mark by frame or by REST, one, some or all, snooze, recall, replace, expire; join, leave, publish to
-topics and to everybody. Checked throughout: live frames come in version order without a gap. Checked whenever things
-have settled: what each client holds is what the database holds, and counts are exact.
+topics and to everybody; archive what is old. Checked throughout: live frames come in version order without a gap.
+Checked whenever things have settled: what each client holds is what the database holds, and counts are exact.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from hub.bus.memory import MemoryBus, MemoryPresence, Switchboard
 from hub.bus.redis import RedisBus
 from hub.core import wire
 from hub.core.cursor import Cursor
+from hub.core.errors import NotFound
 from hub.core.model import Attention, InboxKey, InboxQuery, MarkAction, Selection, TopicKey
 from hub.core.views import rfc3339
 from hub.core.wire import LiveChange, SharedChange
@@ -33,6 +36,7 @@ from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Identity
 from hub.revoked import RevokedTokens
 from hub.service import Hub
+from hub.service.outbox import Outbox
 from hub.settings import Settings
 from hub.store.directory import SqlDirectory
 from hub.store.engine import Database, open_database
@@ -43,6 +47,7 @@ from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
 from hub.store.tables import metadata
 from hub.store.tickets import SqlTicketStore
+from tests.support.archive import MemoryShelf, archive
 from tests.support.clock import ManualClock
 from tests.support.reference_client import Place, ReferenceClient, place_of, version_of
 
@@ -93,6 +98,7 @@ class InboxMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
         self.ids: list[str] = []
+        self.archived: set[str] = set()
         self.shared: set[str] = set()
         """Those that were published to topics, or to everybody."""
         self.clients = [ReferenceClient(USERS[number % 2]) for number in range(CLIENTS)]
@@ -176,9 +182,10 @@ class InboxMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ids)
     @rule(data=st.data(), at=st.integers(0, 1))
     def recall(self, data: Any, at: int) -> None:
-        """Recall something, perhaps again, perhaps before it appears."""
-        notification = UUID(data.draw(st.sampled_from(self.ids)))
-        self.run(self.hubs[at].notifications.recall(TENANT, notification))
+        """Recall something, perhaps again, perhaps before it appears; what is archived cannot be."""
+        notification = data.draw(st.sampled_from(self.ids))
+        with pytest.raises(NotFound) if notification in self.archived else nullcontext():
+            self.run(self.hubs[at].notifications.recall(TENANT, UUID(notification)))
 
     @rule(
         topic=st.sampled_from([*TOPICS, None]),
@@ -219,6 +226,16 @@ class InboxMachine(RuleBasedStateMachine):
     @rule(users=st.sets(st.sampled_from(USERS), min_size=1), topic=st.sampled_from(TOPICS), at=st.integers(0, 1))
     def leave(self, users: set[str], topic: str, at: int) -> None:
         self.run(self.hubs[at].topics.leave(TENANT, topic, wire.MembersIn(sorted(users))))
+
+    @rule(age=st.sampled_from([0, 15_000]), at=st.sampled_from([None, 0, 1]))
+    def retain(self, age: int, at: int | None) -> None:
+        """Archive what is older; the process that does it is on the bus, or (None) leaves wake-up rows."""
+        now = self.clock.advance(1)
+        outbox = None if at is None else Outbox(SqlInboxStore(self.database), self.buses[at])
+        told = None if outbox is None else outbox.tell_applied
+        shelf = MemoryShelf()
+        self.run(archive(self.database, shelf, older_than=now - age, now=now, told=told))
+        self.archived |= {line["id"] for line in shelf.of_kind("notification")}
 
     @rule(losses=st.tuples(st.integers(0, 2), st.integers(0, 2)))
     def bus_loses(self, losses: tuple[int, int]) -> None:

@@ -2,8 +2,9 @@
 
 Users join and leave, notifications go to users, to a topic, to everybody, and are recalled, expire, or are replaced by
 the next one with the same collapse key; users mark by ids, all, or up to a cursor, snooze, and come back with old
-cursors. The model keeps every item of everybody, as if there were no log. Checked after each step: the counts. Checked
-now and then: pages, single items, and that a client which knows only what catch-ups told it holds what the model has.
+cursors; what is old is archived. The model keeps every item of everybody, as if there were no log. Checked after each
+step: the counts. Checked now and then: pages, single items, and that a client which knows only what catch-ups told it
+holds what the model has.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from hub.core.archives import made_at
 from hub.core.model import BROADCAST, Counts, InboxKey, InboxQuery, MarkAction, Selection
+from hub.store import retention_trim
 from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.shared import SqlSharedLog
-from hub.store.tables import metadata
+from hub.store.tables import metadata, notifications, timers
+from tests.support.archive import MemoryShelf, archive
 from tests.support.clock import START
 from tests.support.inboxes import TENANT, publication
 from tests.support.shared_inboxes import Follower, check, pages, to
@@ -115,6 +119,8 @@ class SharedMachine(RuleBasedStateMachine):
         self.model = Model()
         self.now = START
         self.made: list[UUID] = []
+        self.outdated: set[str] = set()
+        """Users who may have to read anew, as something that they have not heard of was dropped."""
         self.run(self.open())
 
     def run(self, coroutine: Any) -> Any:
@@ -189,6 +195,29 @@ class SharedMachine(RuleBasedStateMachine):
         assert list(self.run(self.log.members(TENANT, topic, "", 9))) == sorted(self.model.members[topic])
         self.counts_are_exact()
 
+    @rule(age=st.sampled_from([0, 5, 30]), inboxes_a_row=st.sampled_from([0, 100]))
+    def retain(self, age: int, inboxes_a_row: int) -> None:
+        """Archive what is older, all but what time is still to do something with; trim the log, or don't."""
+        self.now += 1
+        self.run(self.store.apply_timers(self.now, 100))
+        self.model.pass_time(self.now)
+        stays = self.run(self.of_notifications(timers.c.notification_id))
+        goes = [each for each in self.made if made_at(each) < self.now - age and each not in stays]
+        retention_trim.INBOXES_A_ROW = inboxes_a_row
+        shelf = MemoryShelf()
+        self.run(archive(self.database, shelf, older_than=self.now - age, now=self.now))
+        assert {UUID(line["id"]) for line in shelf.of_kind("notification")} == set(goes)
+        assert not self.run(self.of_notifications(notifications.c.id)) & set(goes)
+        self.made = [each for each in self.made if each not in goes]
+        for notification in goes:
+            self.model.go(notification)
+        self.outdated = set(USERS) if goes else self.outdated
+        self.counts_are_exact()
+
+    async def of_notifications(self, column: Any) -> set[UUID]:
+        async with self.database.reader() as connection:
+            return set((await connection.execute(sa.select(column))).scalars())
+
     @rule(milliseconds=st.sampled_from([1, 10, 20]))
     def time_passes(self, milliseconds: int) -> None:
         self.now += milliseconds
@@ -244,7 +273,8 @@ class SharedMachine(RuleBasedStateMachine):
     def look(self, user: str) -> None:
         """Catch up with whatever cursor there was, and compare everything."""
         follower = self.followers[user]
-        assert self.run(follower.catch_up()) is None
+        assert self.run(follower.catch_up()) in ({None, "too_old"} if user in self.outdated else {None})
+        self.outdated.discard(user)
         assert follower.counts == self.model.counts(user)
         assert {each: _held(item) for each, item in follower.items.items()} == self.model.inboxes[user]
         queries = (InboxQuery(limit=3), InboxQuery(snoozed=True), InboxQuery(archived=True))
@@ -278,10 +308,12 @@ def run(database_url: str, examples: int) -> None:
 
 
 def test_inboxes_are_what_the_model_says_on_sqlite(sqlite_url: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("hub.store.retention_trim.INBOXES_A_ROW", 100)
     monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 3)
     run(sqlite_url, examples=12)
 
 
 def test_inboxes_are_what_the_model_says_on_postgresql(postgres_url: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("hub.store.retention_trim.INBOXES_A_ROW", 100)
     monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 3)
     run(postgres_url, examples=6)

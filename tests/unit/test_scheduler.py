@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fallback.scheduler import LEFTOVERS, TICK, Scheduler
+from fallback.scheduler import HOUSEKEEPING, LEFTOVERS, TICK, Aging, Scheduler
 from tests.support.clock import START, ManualClock
 
 
@@ -58,3 +58,19 @@ async def test_leftovers_are_told_until_there_are_none() -> None:
     scheduler = Scheduler(Upkeep(1), ManualClock())
     assert await scheduler.leftovers() == 0
     assert await scheduler.leftovers() == LEFTOVERS
+
+
+class Steps:
+    """A round of so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    async def step(self) -> bool:
+        self.left -= 1
+        return self.left > 0
+
+
+async def test_what_grows_old_is_seen_to_step_by_step() -> None:
+    aging = Aging(Steps(3))
+    assert [await aging.round() for _ in range(3)] == [0, 0, HOUSEKEEPING]

@@ -1,0 +1,1 @@
+"""Where archives are kept: a directory, or whatever fsspec reaches."""
