@@ -30,12 +30,11 @@ from hub.core.model import (
 )
 from hub.store.bulk import Bulk
 from hub.store.heads import LockedHead, Tally, leave_wakeups, lock_heads, save_heads
-from hub.store.retention_reads import ids_of, members_of, read, rows_of, users_of, wanted
+from hub.store.retention_reads import OF_DELIVERIES, ids_of, members_of, read, rows_of, users_of, wanted
 from hub.store.rows import Row
 from hub.store.shared_heads import settle
 from hub.store.sql import among
 from hub.store.tables import (
-    attempts,
     deliveries,
     expansions,
     inbox_heads,
@@ -260,11 +259,12 @@ async def _deliveries_of(
 
 
 async def _delete_deliveries(connection: AsyncConnection, tenant: str, ids: Sequence[UUID]) -> None:
-    """Delete deliveries with their attempts."""
+    """Delete deliveries with what there is about them."""
     if not ids:
         return
-    calls = sa.and_(attempts.c.tenant == tenant, among(connection, attempts.c.delivery_id, ids))
-    await connection.execute(sa.delete(attempts).where(calls))
+    for table in OF_DELIVERIES:
+        about = sa.and_(table.c.tenant == tenant, among(connection, table.c.delivery_id, ids))
+        await connection.execute(sa.delete(table).where(about))
     here = sa.and_(deliveries.c.tenant == tenant, among(connection, deliveries.c.id, ids))
     await connection.execute(sa.delete(deliveries).where(here))
 

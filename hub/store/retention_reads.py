@@ -39,18 +39,23 @@ from hub.store.tables import (
     shared_marks,
     timers,
 )
+from hub.store.tables_queue import delivery_events
 
 KINDS = {
     notifications: "notification",
     inbox_items: "item",
     deliveries: "delivery",
     attempts: "attempt",
+    delivery_events: "delivery_event",
     expansions: "expansion",
     shared_log: "shared_event",
     shared_items: "shared_item",
     shared_marks: "shared_mark",
 }
 """What a row of each table is called in an archive."""
+
+OF_DELIVERIES = (attempts, delivery_events)
+"""What goes with a delivery."""
 
 _ROWS_COUNTED = 2_000
 
@@ -216,20 +221,21 @@ def _in_order(table: sa.Table, rows: Iterable[Row]) -> list[Row]:
 async def _add_deliveries(
     connection: AsyncConnection, lines: defaultdict[UUID | None, list[bytes]], made: Sequence[Row]
 ) -> None:
-    """Add deliveries, each followed by its attempts."""
+    """Add deliveries, each followed by what there is about it."""
     if not made:
         return
-    calls: defaultdict[UUID, list[Row]] = defaultdict(list)
-    for row in _in_order(attempts, await connection.execute(attempts_of(connection, made[0].tenant, ids_of(made)))):
-        calls[row.delivery_id].append(row)
+    about: defaultdict[UUID, list[bytes]] = defaultdict(list)
+    for table in OF_DELIVERIES:
+        rows = await connection.execute(of_deliveries(connection, table, made[0].tenant, ids_of(made)))
+        for row in _in_order(table, rows):
+            about[row.delivery_id].append(_line(table, row))
     for row in made:
-        lines[row.notification_id].append(_line(deliveries, row))
-        lines[row.notification_id] += [_line(attempts, call) for call in calls[row.id]]
+        lines[row.notification_id] += [_line(deliveries, row), *about[row.id]]
 
 
-def attempts_of(connection: AsyncConnection, tenant: str, of: Sequence[UUID]) -> sa.Select[Any]:
-    """Select the attempts of some deliveries."""
-    return sa.select(attempts).where(attempts.c.tenant == tenant, among(connection, attempts.c.delivery_id, of))
+def of_deliveries(connection: AsyncConnection, table: sa.Table, tenant: str, of: Sequence[UUID]) -> sa.Select[Any]:
+    """Select what a table has about some deliveries."""
+    return sa.select(table).where(table.c.tenant == tenant, among(connection, table.c.delivery_id, of))
 
 
 def _line(table: sa.Table, row: Row) -> bytes:

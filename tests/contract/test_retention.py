@@ -348,6 +348,7 @@ def test_every_table_of_a_notification_is_archived() -> None:
         "memberships": "who follows what",
         "topics": "the same",
         "shared_logs": "the log itself",
+        "schedule_runs": "the log of a schedule, kept with it",
     }
     related = {"notification_id", "delivery_id", "position"}
     of_notifications = {table.name for table in metadata.sorted_tables if related & set(table.c.keys())}

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from hub.core.model import MarksPart
 from hub.store.engine import Database, open_database
 from hub.store.retention_reads import (
-    attempts_of,
     candidates_page,
     first_tenant,
     marks_of,
     members_of,
+    of_deliveries,
     rows_of,
 )
 from hub.store.retention_trim import first_needed
@@ -108,7 +108,12 @@ async def _statements(database: Database) -> dict[str, tuple[Any, dict[str, Any]
     by_user, by_address = deliveries.c.user_id.is_not(None), deliveries.c.address.is_not(None)
     steps = {"deliveries_user_step_uq", "deliveries_address_step_uq"}
     shared = {"shared_items_notification_ix", "shared_log_notification_ix", "expansions_pk"}
-    counted = {"timers_notification_ix", "deliveries_shared_open_ix", "inbox_items_notification_ix"}
+    counted = {
+        "timers_notification_ix",
+        "expansions_tenant_ix",
+        "deliveries_shared_open_ix",
+        "inbox_items_notification_ix",
+    }
     async with database.reader() as connection:
         ids = [ONE] * 5
         deleting = sa.delete(attempts).where(
@@ -126,7 +131,7 @@ async def _statements(database: Database) -> dict[str, tuple[Any, dict[str, Any]
             )
         }
         to_address = rows_of(connection, deliveries, "default", ids, by_address)
-        calls = attempts_of(connection, "default", ids)
+        calls = of_deliveries(connection, attempts, "default", ids)
     return {
         **of_rows,
         "to addresses": (to_address, {}, steps),
@@ -155,7 +160,7 @@ async def test_everything_is_found_by_an_index_on_sqlite(sqlite_url: str) -> Non
             marks_of(MarksPart("default", 3, "a", "b")),
             members_of(shared_items, "default", ONE, "a", 5),
             members_of(deliveries, "default", ONE, "a", 5, by_user),
-            attempts_of(connection, "default", [ONE]),
+            of_deliveries(connection, attempts, "default", [ONE]),
             *(rows_of(connection, table, "default", [ONE]) for table in (notifications, inbox_items, shared_log)),
             rows_of(connection, deliveries, "default", [ONE], by_user),
             sa.select(shared_marks).where(shared_marks.c.tenant == "default", shared_marks.c.user_id > "a"),
