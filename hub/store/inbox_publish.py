@@ -109,6 +109,8 @@ async def _store_new(
         await bulk.write()
         await end_replaced(connection, replaced_shared, now)
         return [shared.get(publish.id, Published(publish.id)) for publish in group]
+    if replaced_shared:
+        await bulk.write()  # locking a head may settle what went up to the log's counter: it has to be there
     heads = await lock_heads(connection, wanted, now, bulk, known)
     collapse = await Collapse.find(connection, appearing)
     moved = [_appear(content, keys, heads, collapse, cluster) for content, keys in appearing]

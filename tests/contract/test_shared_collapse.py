@@ -63,6 +63,18 @@ async def all_of(store: SqlInboxStore, group: Sequence[Publication]) -> list[Pub
 
 
 class TestPublish:
+    async def test_a_direct_one_of_its_group_settles_nothing_that_is_not_written_yet(
+        self, database: Database, store: SqlInboxStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Locking an inbox settles what went from the log up to its counter, which the group has moved by then."""
+        monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 3)
+        await store.publish(publication("ada"), START)
+        await store.publish(score(), START)
+        for _ in range(5):
+            await store.publish(everybody(), START)
+        await all_of(store, [score(1), publication("ada")])
+        assert (await check(database, ADA)).counts == (8, 8)
+
     async def test_the_newer_one_takes_the_place_of_the_older(self, database: Database, store: SqlInboxStore) -> None:
         await store.head(ADA)
         other = await store.publish(everybody(), START)
