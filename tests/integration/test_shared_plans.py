@@ -22,7 +22,7 @@ from hub.store.inbox import SqlInboxStore
 from hub.store.tables import metadata
 from tests.support.clock import START
 from tests.support.inboxes import publication
-from tests.support.plans import Plan, nodes_of, scanned_whole
+from tests.support.plans import Plan, nodes_of, scanned_whole, without_autovacuum
 from tests.support.population import RARE, Population, fill, heavy, user
 
 POPULATION = Population(users=500, heavy=200, own=20, shared=2_000)
@@ -60,8 +60,7 @@ async def postgres(postgres_url: str) -> AsyncIterator[Database]:
     """A population on PostgreSQL, with statistics that nobody renews."""
     async with await open_database(postgres_url) as database:
         async with database.writer() as connection:
-            for table in metadata.tables:
-                await connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+            await without_autovacuum(connection, metadata.tables)
         await fill(postgres_url, POPULATION)
         async with database.writer() as connection:
             for statement in OTHERS.split(";\n"):
