@@ -37,7 +37,11 @@ _COMMAND_TIMEOUT = 60
 _POOL = 10
 _ONLY_PROCESS = 0x62656C6C6F6E6C79
 """The advisory lock of the only process: `bellonly` in ASCII (migrations have one of their own)."""
-_SERVER_SETTINGS = {"application_name": "bellwire"}
+_SERVER_SETTINGS = {
+    "application_name": "bellwire",
+    # To compile a plan takes longer than any of our statements; over partitions they look expensive enough for it.
+    "jit": "off",
+}
 
 logger = structlog.get_logger(__name__)
 
