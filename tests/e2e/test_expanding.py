@@ -60,7 +60,7 @@ async def test_a_worker_killed_within_a_chunk(database: Database, postgres_url: 
             await connection.execute(insert(deliveries).values(_delivery(notification, MEMBERS[CHUNK + 50])))
             await asyncio.to_thread(first.start)
             async with asyncio.timeout(PATIENCE):
-                await _until_somebody_waits(database)
+                await _until_it_waits(database)
             await asyncio.to_thread(first.kill)
             await in_the_way.rollback()
         made = CHUNK // 10
@@ -82,8 +82,12 @@ async def test_a_worker_killed_within_a_chunk(database: Database, postgres_url: 
     assert mails.total() - len(REACHABLE) <= CONCURRENCY, "only what was being sent when it was killed"
 
 
-async def _until_somebody_waits(database: Database) -> None:
-    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+async def _until_it_waits(database: Database) -> None:
+    """Wait until deliveries are being inserted that have to wait; a worker that starts may wait for other things."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO deliveries%'"
+    )
     while True:
         async with database.reader() as connection:
             if (await connection.execute(waiting)).scalar_one():
