@@ -7,18 +7,20 @@ import sys
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
 
 from hub.core.ids import uuid7
-from hub.core.model import Channel, Contact, Content, NewDelivery, Priority, Publication, Rung, Step, When
+from hub.core.model import Channel, Contact, NewDelivery, Publication, Rung, Step, When
 from hub.store.directory import SqlDirectory
 from hub.store.engine import open_database
 from hub.store.inbox import SqlInboxStore
 from tests.benchmarks.fallback.told import Told
 from tests.benchmarks.gateway.bellwire import Services, fresh, key, name_of
+from tests.benchmarks.publish.publisher import now as now_ms
+from tests.benchmarks.publish.publisher import publication as notification
 
 BLOCKS = 3
 """A figure is the median of so many blocks."""
@@ -61,31 +63,11 @@ class Bench:
             yield own
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def publication(number: int, after: int, at: int) -> Publication:
     """A notification to one user, with an e-mail `after` so many milliseconds unless it has been seen."""
     step = Step(Channel.EMAIL, after, Rung.SEEN)
     user = name_of(number % USERS)
-    content = Content(
-        id=uuid7(at),
-        tenant=key("").tenant,
-        category="order.shipped",
-        title=f"Your order {number} is on its way",
-        body="It should arrive on Thursday.",
-        action_url=f"/orders/{number}",
-        data=None,
-        actor=None,
-        priority=Priority.NORMAL,
-        inbox=True,
-        collapse_key=None,
-        created_at=at,
-        deliver_at=None,
-        expires_at=None,
-        plan=(step,),
-    )
+    plain = notification([user], number)
     delivery = NewDelivery(
         id=uuid7(at),
         step=0,
@@ -95,7 +77,7 @@ def publication(number: int, after: int, at: int) -> Publication:
         when=When.ALWAYS,
         user=user,
     )
-    return Publication(content, (user,), (delivery,))
+    return replace(plain, content=replace(plain.content, created_at=at, plan=(step,)), deliveries=(delivery,))
 
 
 async def fill(url: str, count: int, *, after: int = 0) -> None:

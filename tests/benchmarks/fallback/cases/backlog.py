@@ -13,8 +13,9 @@ from hub.core.model import Channel, DeliveryState, Priority
 from hub.ports import DeliveryQueue, Lane, Settlement
 from hub.store.deliveries import SqlDeliveryQueue
 from hub.store.engine import open_database
-from tests.benchmarks.fallback.bench import BATCH, LATER, Bench, fill, now_ms
+from tests.benchmarks.fallback.bench import BATCH, LATER, Bench, fill
 from tests.benchmarks.gateway.results import Bar, Figure
+from tests.benchmarks.publish.publisher import now as now_ms
 
 SLOWER = 2.0
 SHORT = 1_000

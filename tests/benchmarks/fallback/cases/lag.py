@@ -10,9 +10,10 @@ from uuid import UUID
 from hub.bus.redis import RedisBus
 from hub.store.engine import open_database
 from hub.store.inbox import SqlInboxStore
-from tests.benchmarks.fallback.bench import Bench, now_ms, publication, worker
+from tests.benchmarks.fallback.bench import Bench, publication, worker
 from tests.benchmarks.gateway.machine import SERVER_CORES
 from tests.benchmarks.gateway.results import Bar, Figure
+from tests.benchmarks.publish.publisher import now as now_ms
 
 MOST = 250.0
 """Milliseconds."""
