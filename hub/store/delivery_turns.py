@@ -19,8 +19,8 @@ from hub.core.ids import uuid7
 from hub.core.model import DeliveryState, InboxKey, LogKind, Rung, Step
 from hub.store.bulk import Bulk
 from hub.store.delivery_sql import SHARED, in_state, keyed, of_kind, queue
-from hub.store.keyed import KeyedQuery, id_of
-from hub.store.rows import Values, plan_of
+from hub.store.keyed import KeyedQuery
+from hub.store.rows import Values, id_of, plan_of
 from hub.store.tables import deliveries, notifications
 
 _READ = "The user read it before it was due."

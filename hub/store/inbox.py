@@ -31,7 +31,16 @@ from hub.core.model import (
     TopicKey,
     Wakeup,
 )
-from hub.store import idempotency_keys, inbox_catch_up, inbox_mark, inbox_publish, inbox_read, timers, withdrawal
+from hub.store import (
+    idempotency_keys,
+    inbox_catch_up,
+    inbox_mark,
+    inbox_page,
+    inbox_publish,
+    inbox_read,
+    timers,
+    withdrawal,
+)
 from hub.store.committer import Committer
 from hub.store.engine import Database, Transaction
 from hub.store.failures import Conflict
@@ -108,7 +117,7 @@ class SqlInboxStore:
 
     async def page(self, key: InboxKey, query: InboxQuery) -> InboxPage:
         """Read one page with its head."""
-        return await self._of(key, partial(inbox_read.page, key=key, query=query, cluster=self._database.cluster))
+        return await self._of(key, partial(inbox_page.page, key=key, query=query, cluster=self._database.cluster))
 
     async def head(self, key: InboxKey) -> Head:
         """Read a head, making the row of a user never heard of."""

@@ -1,4 +1,7 @@
-"""Reading inboxes. Every function is given a read-only snapshot, so head, counts and items belong together."""
+"""Reading inboxes, but for pages of them.
+
+Every function is given a read-only snapshot, so head, counts and items belong together.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,8 +19,6 @@ from hub.core.model import (
     Attempt,
     Head,
     InboxKey,
-    InboxPage,
-    InboxQuery,
     Item,
     ItemState,
     NotificationState,
@@ -35,8 +35,8 @@ from hub.store.rows import (
     item_of,
     items_with_content,
 )
-from hub.store.shared_sql import TOP, last_position, log_view
-from hub.store.sql import among, looking_up
+from hub.store.shared_sql import last_position, log_view
+from hub.store.sql import among
 from hub.store.tables import attempts, deliveries, inbox_heads, inbox_items, notifications
 
 MAX_RECIPIENTS = 1_000
@@ -53,92 +53,22 @@ async def head(connection: AsyncConnection, key: InboxKey, cluster: str) -> Head
     return None if row is None else head_of(row, cluster)
 
 
-async def head_row(connection: AsyncConnection, key: InboxKey, after: tuple[int, UUID] | None = None) -> Row | None:
-    """Read a head's row, with what the shared log adds to it, and up to where in that a page `after` an item goes."""
-    values: dict[str, object] = {"tenant": key.tenant, "user": key.user}
-    if after is not None:
-        values["after_time"], values["after_id"] = after
-    row: Row | None = (await connection.execute(_HEAD if after is None else _HEAD_AFTER, values)).first()
+async def head_row(connection: AsyncConnection, key: InboxKey) -> Row | None:
+    """Read a head's row, with what the shared log adds to it."""
+    row: Row | None = (await connection.execute(_HEAD, {"tenant": key.tenant, "user": key.user})).first()
     return row
 
 
-def _head(before: sa.ColumnElement[int]) -> sa.Select[Any]:
-    log = sa.literal_column(log_view("inbox_heads"), sa.Text).label("log")
-    mine = (inbox_heads.c.tenant == sa.bindparam("tenant"), inbox_heads.c.user_id == sa.bindparam("user"))
-    return sa.select(inbox_heads, log, before.label("before")).where(*mine)
-
-
-_HEAD = _head(sa.literal_column(str(TOP), sa.BigInteger))
-_HEAD_AFTER = _head(shared_read.POSITION_BEFORE)
-
-
-async def page(connection: AsyncConnection, key: InboxKey, query: InboxQuery, cluster: str) -> InboxPage | None:
-    """Read a page with its head; None if the user has no row."""
-    row = await head_row(connection, key, query.after)
-    if row is None:
-        return None
-    found = head_of(row, cluster)
-    items = await _own_page(connection, key, query)
-    if found.position:
-        items = sorted(items + await shared_read.page(connection, row, query), key=_age, reverse=True)
-    return InboxPage(found, items[: query.limit], has_more=len(items) > query.limit)
-
-
-def _age(item: Item) -> tuple[int, UUID]:
-    return item.appeared_at, item.content.id
-
-
-async def _own_page(connection: AsyncConnection, key: InboxKey, query: InboxQuery) -> list[Item]:
-    """Read one page of the user's own items, newest first, and one more if there is one."""
-    order = (inbox_items.c.appeared_at, inbox_items.c.notification_id)
-    newest = sa.select(inbox_items.c.tenant, inbox_items.c.notification_id, *ITEM_COLUMNS)
-    newest = newest.where(_mine(key), _live(), *_filters(query)).order_by(*(column.desc() for column in order))
-    if query.after is not None:
-        appeared_at, notification = query.after
-        last = sa.tuple_(sa.literal(appeared_at, sa.BigInteger), sa.literal(notification, sa.Uuid))
-        newest = newest.where(sa.tuple_(*order) < last)
-    shown = newest.limit(query.limit + 1).subquery("shown")
-    of_item = sa.and_(notifications.c.tenant == shown.c.tenant, notifications.c.id == shown.c.notification_id)
-    looked_up, content = looking_up(connection.dialect.name)(
-        shown, notifications, sa.select(notifications).where(of_item).limit(_ONE)
-    )
-    page = sa.select(*content, *(shown.c[column.name] for column in ITEM_COLUMNS)).select_from(looked_up)
-    rows = await connection.execute(page.order_by(shown.c.appeared_at.desc(), shown.c.notification_id.desc()))
-    return [item_of(row) for row in rows]
-
-
-_ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
-
-
-def _filters(query: InboxQuery) -> list[sa.ColumnElement[bool]]:
-    """Translate a query; archived items are listed as such whether snoozed or not."""
-    filters = [_is_set(inbox_items.c.archived_at, query.archived)]
-    if query.snoozed or not query.archived:
-        filters.append(_is_set(inbox_items.c.snoozed_until, query.snoozed))
-    if query.unread is not None:
-        filters.append(_is_set(inbox_items.c.read_at, not query.unread))
-    if query.unseen is not None:
-        filters.append(_is_set(inbox_items.c.seen_at, not query.unseen))
-    if query.category is not None:
-        filters.append(inbox_items.c.category == query.category)
-    return filters
-
-
-def _is_set(column: sa.Column[int | None], wanted: bool) -> sa.ColumnElement[bool]:  # noqa: FBT001 - reads as a sentence
-    return column.is_not(None) if wanted else column.is_(None)
-
-
-def _mine(key: InboxKey) -> sa.ColumnElement[bool]:
-    return sa.and_(inbox_items.c.tenant == key.tenant, inbox_items.c.user_id == key.user)
-
-
-def _live() -> sa.ColumnElement[bool]:
-    return inbox_items.c.state == int(ItemState.LIVE)
+_HEAD = sa.select(inbox_heads, sa.literal_column(log_view("inbox_heads"), sa.Text).label("log")).where(
+    inbox_heads.c.tenant == sa.bindparam("tenant"), inbox_heads.c.user_id == sa.bindparam("user")
+)
 
 
 async def item(connection: AsyncConnection, key: InboxKey, notification: UUID) -> Item | None:
     """Read one LIVE item."""
-    one = _items.where(_mine(key), _live(), inbox_items.c.notification_id == notification)
+    mine = (inbox_items.c.tenant == key.tenant, inbox_items.c.user_id == key.user)
+    live = inbox_items.c.state == int(ItemState.LIVE)
+    one = _items.where(*mine, live, inbox_items.c.notification_id == notification)
     row = (await connection.execute(one)).first()
     return await shared_read.item(connection, key, notification) if row is None else item_of(row)
 

@@ -22,7 +22,7 @@ class KeyedQuery:
     Keys are looked up, and with `lock` locked, one after the other in the order in which they are given: on PostgreSQL
     because OFFSET 0 keeps the planner from merging the look-up into a join of its own liking (a walk through the whole
     tenant, as long as there are no statistics), on SQLite because of CROSS JOIN. Keys are one array a column there, one
-    JSON text here. SQLite gives ids as text: read them with `id_of`.
+    JSON text here. SQLite gives ids as text: read them with `rows.id_of`.
     """
 
     def __init__(self, columns: str, tables: str, wanted: Mapping[str, str], *, lock: bool = False) -> None:
@@ -47,11 +47,6 @@ class KeyedQuery:
         else:
             found = await connection.exec_driver_sql(self._sqlite, (json.dumps(keys, default=_hex),))
         return found.all()
-
-
-def id_of(value: Any) -> UUID:
-    """Read an id, however the driver gives it."""
-    return value if isinstance(value, UUID) else UUID(value)
 
 
 def _hex(value: object) -> str:

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import DeliveryState, Head, InboxKey, ItemState, LogKind, MarkAction, Rung
-from hub.store.keyed import KeyedQuery, id_of
+from hub.store.keyed import KeyedQuery
 from hub.store.marks import HeldItem, Mark
-from hub.store.rows import Row, plan_of
+from hub.store.rows import Row, id_of, plan_of
 from hub.store.shared_items import live_between
 from hub.store.tables import deliveries, inbox_items, shared_log
 

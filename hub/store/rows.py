@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -52,10 +53,28 @@ items_with_content = inbox_items.join(
 )
 
 
+class HeadRow(NamedTuple):
+    """What `head_of` reads, where it comes with columns of others."""
+
+    epoch: str
+    version: int
+    floor: int
+    unread_count: int
+    unseen_count: int
+    shared_unread: int
+    shared_unseen: int
+    log: str
+
+
+def id_of(value: Any) -> UUID:
+    """Read an id, however the driver gives it."""
+    return value if isinstance(value, UUID) else UUID(value)
+
+
 def content_of(row: Row) -> Content:
-    """Read a row of `notifications`."""
+    """Read a row of `notifications`, with SQLAlchemy's types or as the driver gives it."""
     return Content(
-        id=row.id,
+        id=id_of(row.id),
         tenant=row.tenant,
         category=row.category,
         title=row.title,
@@ -64,7 +83,7 @@ def content_of(row: Row) -> Content:
         data=None if row.data is None else row.data.encode(),
         actor=None if row.actor is None else row.actor.encode(),
         priority=Priority(row.priority),
-        inbox=row.inbox,
+        inbox=bool(row.inbox),
         collapse_key=row.collapse_key,
         created_at=row.created_at,
         deliver_at=row.deliver_at,
@@ -96,8 +115,13 @@ def content_values(content: Content, audience: str | None) -> Values:
     }
 
 
+_NO_PLAN = "[]"
+
+
 def plan_of(text: str) -> tuple[Step, ...]:
     """Read what `plan_text` wrote."""
+    if text == _NO_PLAN:
+        return ()
     return tuple(
         Step(Channel(channel), after, Rung(unless), When(when)) for channel, after, unless, when in json.loads(text)
     )
@@ -106,12 +130,12 @@ def plan_of(text: str) -> tuple[Step, ...]:
 def plan_text(plan: tuple[Step, ...]) -> str:
     """Write a plan as JSON: `[[channel, after, unless, when], …]`."""
     if not plan:
-        return "[]"
+        return _NO_PLAN
     return json.dumps([[step.channel.value, step.after, int(step.unless), step.when.value] for step in plan])
 
 
-def item_of(row: Row) -> Item:
-    """Read a row with the columns of `notifications` and `ITEM_COLUMNS`."""
+def item_of(row: Row, position: int = 0) -> Item:
+    """Read a row with the columns of `notifications` and `ITEM_COLUMNS`; `position`: a shared item's."""
     return Item(
         content=content_of(row),
         version=row.version,
@@ -122,10 +146,11 @@ def item_of(row: Row) -> Item:
         read_at=row.read_at,
         archived_at=row.archived_at,
         snoozed_until=row.snoozed_until,
+        position=position,
     )
 
 
-def head_of(row: Row, cluster: str) -> Head:
+def head_of(row: Row | HeadRow, cluster: str) -> Head:
     """Read a row of `inbox_heads`, with its `log_view` as `log`, of the database with this identity."""
     log = LogView.parse(row.log)
     return Head(

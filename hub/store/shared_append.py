@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.ids import uuid7
 from hub.core.model import LogKind, SharedEvent, SharedWakeup, TopicKey
 from hub.store.bulk import Bulk
-from hub.store.keyed import KeyedQuery, id_of
-from hub.store.rows import Values
+from hub.store.keyed import KeyedQuery
+from hub.store.rows import Values, id_of
 from hub.store.sql import among
 from hub.store.tables import shared_log, topics, wakeups
 

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.core.model import InboxKey
 from hub.store.bulk import Bulk
-from hub.store.keyed import KeyedQuery, id_of
+from hub.store.keyed import KeyedQuery
 from hub.store.marks import HeldShared
-from hub.store.rows import Row, Values
+from hub.store.rows import Row, Values, id_of
 from hub.store.shared_sql import SPANS_OF_ONE, TOP, each, fill, has, only, span_stretch, state_columns
 from hub.store.tables import inbox_heads, shared_items
 

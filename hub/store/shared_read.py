@@ -14,17 +14,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.core.model import InboxKey, InboxQuery, Item, ItemState, LogKind, SharedState
+from hub.core.model import InboxKey, Item, ItemState, LogKind, SharedState
 from hub.store.rows import Row, content_of
 from hub.store.shared_sql import (
-    SPANS_OF_ONE,
     STATE_COLUMNS,
-    TOP,
-    each,
     fill,
     has,
     only,
-    span_stretch,
     state_columns,
 )
 from hub.store.sql import among
@@ -165,121 +161,3 @@ async def state(connection: AsyncConnection, tenant: str, notification: UUID, to
     if row is None:
         return SharedState(topic)
     return SharedState(topic, row.position, row.appeared_at, gone=row.gone_at_position is not None)
-
-
-# One page. By position, newest first: among shared items that is the order of (appeared_at, id), as no two have the
-# same time. What a query asks of untouched items is a range of positions between marks, so items outside of it are
-# looked for among the touched ones only.
-
-_PAGE = """(
-SELECT 0 AS number, CAST(:tenant AS TEXT) AS tenant, CAST(:user AS TEXT) AS user_id, found.position FROM (
-  SELECT candidate.value AS position FROM $spans AS span $within
-  UNION ALL
-  SELECT above.position FROM ($touched AND state.position > :upper AND state.position <= :before $newest) AS above
-  UNION ALL
-  SELECT below.position FROM ($touched AND state.position <= :below $newest) AS below
-  ORDER BY position DESC LIMIT :limit
-) AS found) AS wish"""
-
-_WITHIN = """
-SELECT log.position AS value FROM shared_log AS log
-WHERE log.tenant = :tenant AND $stretch AND log.kind = 0 AND log.gone_at_position IS NULL AND log.position > 0
-AND coalesce((
-  SELECT $filters FROM shared_items AS state
-  WHERE state.tenant = :tenant AND state.user_id = :user AND state.position = log.position
-), true)
-ORDER BY $category log.topic DESC, log.position DESC LIMIT :limit"""
-
-_TOUCHED = """
-SELECT state.position FROM shared_items AS state $log
-WHERE state.tenant = :tenant AND state.user_id = :user AND log.gone_at_position IS NULL AND $category AND $filters"""
-
-_NEWEST = "ORDER BY state.position DESC LIMIT :limit"
-
-
-def _position_before() -> sa.ColumnElement[int]:
-    log = shared_log.c
-    time, notification = sa.bindparam("after_time", type_=sa.BigInteger), sa.bindparam("after_id", type_=sa.Uuid)
-    follows = sa.or_(log.appeared_at < time, log.notification_id < notification)
-    earlier = sa.select(log.position).where(log.tenant == sa.bindparam("tenant"), log.appeared_at <= time, follows)
-    return sa.func.coalesce(earlier.order_by(log.appeared_at.desc()).limit(1).scalar_subquery(), 0)
-
-
-POSITION_BEFORE = _position_before()
-"""Up to which position of the `tenant`'s log there is what follows an item (`after_time`, `after_id`) in a list."""
-
-
-async def page(connection: AsyncConnection, head: Row, query: InboxQuery) -> list[Item]:
-    """Read one page of shared items, newest first, and one more if there is one.
-
-    `head` is the user's row, with `before`: the `POSITION_BEFORE` the page, or `TOP`.
-    """
-    lower, upper = _range(head, query)
-    values: dict[str, Any] = {
-        "tenant": head.tenant,
-        "user": head.user_id,
-        "joined": head.joined,
-        "lower": lower,
-        "upper": upper,
-        "before": head.before,
-        "below": min(lower, head.before),
-        "within": min(upper, head.before),
-        "limit": query.limit + 1,
-    }
-    if query.category is not None:
-        values["category"] = query.category
-    shape = (query.unread, query.unseen, query.archived, query.snoozed, query.category is not None)
-    rows = await connection.execute(_page(connection.dialect.name, *shape), values)
-    return [_item_of(row) for row in reversed(rows.all())]
-
-
-def _range(head: Row, query: InboxQuery) -> tuple[int, int]:
-    """Return between which positions untouched items meet the query: above the first, up to the second."""
-    if query.snoozed:
-        return TOP, TOP  # none is
-    wanted = [(head.archived_mark, not query.archived)]
-    if query.unread is not None:
-        wanted.append((head.read_mark, query.unread))
-    if query.unseen is not None:
-        wanted.append((head.seen_mark, query.unseen))
-    lower = max([mark for mark, above in wanted if above], default=0)
-    upper = min([mark for mark, above in wanted if not above], default=TOP)
-    return lower, max(lower, upper)
-
-
-@cache
-def _page(  # noqa: PLR0917 - a query's shape, as the key of the cache
-    dialect: str,
-    unread: bool | None,  # noqa: FBT001
-    unseen: bool | None,  # noqa: FBT001
-    archived: bool,  # noqa: FBT001
-    snoozed: bool,  # noqa: FBT001
-    category: bool,  # noqa: FBT001
-) -> sa.TextualSelect:
-    filters = [_is_set("archived_at", archived)]
-    if snoozed or not archived:  # archived items are listed as such whether snoozed or not
-        filters.append(_is_set("snoozed_until", snoozed))
-    if unread is not None:
-        filters.append(_is_set("read_at", not unread))
-    if unseen is not None:
-        filters.append(_is_set("seen_at", not unseen))
-    meets = " AND ".join(filters)
-    within = fill(
-        _WITHIN,
-        stretch=span_stretch("log", ":lower", ":within", category=":category" if category else None),
-        category="log.category DESC," if category else "",
-        filters=meets,
-    )
-    of_log = "log.tenant = state.tenant AND log.position = state.position"
-    touched = fill(
-        _TOUCHED,
-        log=only(dialect, "shared_log", "log", of_log),
-        category="log.category = :category" if category else "true",
-        filters=meets,
-    )
-    wishes = fill(_PAGE, spans=SPANS_OF_ONE, within=each(dialect, within, "candidate"), touched=touched, newest=_NEWEST)
-    return _typed(sa.text(_items(dialect, wishes)))
-
-
-def _is_set(column: str, wanted: bool) -> str:  # noqa: FBT001 - reads as a sentence
-    return f"state.{column} IS NOT NULL" if wanted else f"state.{column} IS NULL"

@@ -237,23 +237,33 @@ _MARKED = """(
 STATE_COLUMNS = ("version", "seen_at", "read_at", "archived_at", "delivered_at", "snoozed_until")
 """What `state_columns` selects, in this order."""
 
-_STATE = """
-CASE WHEN state.position IS NULL THEN coalesce($archived_version, $read_version, $seen_version, 0)
-  ELSE state.version END AS version,
-CASE WHEN state.position IS NULL THEN $seen ELSE state.seen_at END AS seen_at,
-CASE WHEN state.position IS NULL THEN $read ELSE state.read_at END AS read_at,
-CASE WHEN state.position IS NULL THEN $archived ELSE state.archived_at END AS archived_at,
-state.delivered_at, state.snoozed_until"""
-
 
 def state_columns(tenant: str, user: str, position: str) -> str:
-    """Return an item's state as columns; `state` is the row of a touched one.
+    """Return an item's state as columns; `state` is the row of a touched one."""
+    columns = state_by_column(tenant, user, position)
+    return ", ".join(f"{columns[name]} AS {name}" for name in STATE_COLUMNS)
+
+
+def state_by_column(tenant: str, user: str, position: str, *, head: str | None = None) -> dict[str, str]:
+    """Return what each of `STATE_COLUMNS` is; with a `head` at hand, marks are looked up only where there are any.
 
     A higher level of marks is never moved before the lower ones, so the highest has the last version.
     """
-    item = {"tenant": tenant, "user": user, "position": position}
-    parts = {}
-    for name, level in (("seen", "1"), ("read", "2"), ("archived", "3")):
-        parts[name] = fill(_MARKED, column="marked_at", level=level, **item)
-        parts[f"{name}_version"] = fill(_MARKED, column="version", level=level, **item)
-    return fill(_STATE, **parts)
+
+    def marked(column: str, level: str, name: str) -> str:
+        mark = fill(_MARKED, column=column, level=level, tenant=tenant, user=user, position=position)
+        return mark if head is None else f"CASE WHEN {position} <= {head}.{name}_mark THEN {mark} END"
+
+    levels = {"seen": "1", "read": "2", "archived": "3"}
+    at = {name: marked("marked_at", level, name) for name, level in levels.items()}
+    version = {name: marked("version", level, name) for name, level in levels.items()}
+    untouched = f"coalesce({version['archived']}, {version['read']}, {version['seen']}, 0)"
+    return {
+        "version": f"CASE WHEN state.position IS NULL THEN {untouched} ELSE state.version END",
+        **{
+            f"{name}_at": f"CASE WHEN state.position IS NULL THEN {at[name]} ELSE state.{name}_at END"
+            for name in levels
+        },
+        "delivered_at": "state.delivered_at",
+        "snoozed_until": "state.snoozed_until",
+    }

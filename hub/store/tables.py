@@ -101,7 +101,7 @@ inbox_items = Table(
     Column("version", BigInteger, nullable=False, comment="the last change's"),
     Column("since", BigInteger, nullable=False, comment="the version with which it appeared"),
     Column("appeared_at", BigInteger, nullable=False),
-    Column("category", Text, nullable=False, comment="copied from the notification, for filters"),
+    Column("category", KeyText, nullable=False, comment="copied from the notification, for filters"),
     Column("collapse_key", KeyText, comment="copied from the notification, to find what the next one replaces"),
     Column("delivered_at", BigInteger, comment="only where a step says unless: delivered; takes no version"),
     Column("seen_at", BigInteger),
@@ -110,7 +110,8 @@ inbox_items = Table(
     Column("snoozed_until", BigInteger),
     PrimaryKeyConstraint("tenant", "user_id", "notification_id"),
     Index("inbox_items_version_ix", "tenant", "user_id", "version", "notification_id"),
-    Index("inbox_items_list_ix", "tenant", "user_id", "appeared_at", "notification_id"),
+    # With the category, so that a list of one reads no rows of others. It never changes.
+    Index("inbox_items_list_ix", "tenant", "user_id", "appeared_at", "notification_id", "category"),
     Index("inbox_items_notification_ix", "tenant", "notification_id", "user_id"),
     Index(
         "inbox_items_collapse_ix",

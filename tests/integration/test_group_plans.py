@@ -7,18 +7,21 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from hub.store import heads, mark_reads, shared_append, shared_heads, shared_read
+from hub.core.model import InboxQuery
+from hub.store import heads, inbox_page, mark_reads, shared_append, shared_heads
 from hub.store.bulk import _for_postgres, _for_sqlite, _Kind, _Shape
 from hub.store.engine import Database, open_database
 from hub.store.keyed import KeyedQuery
-from hub.store.shared_sql import TOP
+from hub.store.page_sql import Shape
 from hub.store.tables import deliveries, inbox_heads, inbox_items, metadata
+from tests.support.inboxes import ADA
 from tests.support.plans import Plan, explain, indexes, nodes_of, scanned_whole, without_autovacuum
 
 SIZES = (1, 64, 500, 2_000)
 ID = "00000000-0000-7000-8000-000000000001"
-ITEM = {"inbox_items_pk", "inbox_items_notification_ix", "inbox_items_version_ix"}
+ITEM = {"inbox_items_pk", "inbox_items_notification_ix", "inbox_items_version_ix", "inbox_items_list_ix"}
 """The last of one user's items at most, where there are no statistics to tell that another is better."""
 LOG = {
     "memberships_pk",
@@ -115,8 +118,7 @@ async def test_rows_of_large_tables_are_updated_by_index(filled: Database) -> No
 
 async def test_pages_do_not_walk_over_what_went(filled: Database, sqlite_url: str) -> None:
     """A topic whose items replace each other has few that are there among many that are not."""
-    values = {"tenant": "default", "user": "ada", "joined": 0, "lower": 0, "upper": TOP, "limit": 26}
-    values |= {"category": "c", "before": TOP, "within": TOP, "below": 0}
+    queries = {"shared_log_live_ix": InboxQuery(), "shared_log_category_ix": InboxQuery(category="c")}
     async with filled.writer() as connection:
         await connection.exec_driver_sql(
             "UPDATE shared_log SET gone_at_position = position + 1 WHERE position % 50 > 0"
@@ -125,22 +127,22 @@ async def test_pages_do_not_walk_over_what_went(filled: Database, sqlite_url: st
         if analysed:
             async with filled.writer() as connection:
                 await connection.exec_driver_sql("ANALYZE")
-        for narrowed in (False, True):
-            page = shared_read._page("postgresql", None, None, False, False, narrowed)
-            given = {name: values[name] for name in page.compile().params}
+        for index, query in queries.items():
+            page = inbox_page._statement("postgresql", Shape.of(query))
+            given = inbox_page._values("postgresql", ADA, query)
             for generic in (False, True):
                 plan = await explain(filled, page, given, generic=generic)
                 walked = {
-                    node["Index Name"] for node in plan if node.get("Alias") == "log" and "topic" in node["Index Cond"]
+                    node["Index Name"]
+                    for node in plan
+                    if node.get("Alias") == "log" and "topic" in node.get("Index Cond", "")
                 }
-                assert walked == {"shared_log_category_ix" if narrowed else "shared_log_live_ix"}
+                assert walked == {index}
     async with await open_database(sqlite_url) as database, database.reader() as connection:
-        page = shared_read._page("sqlite", None, None, False, False, False)
-        given = {name: values[name] for name in page.compile().params}
-        compiled = page.compile(dialect=connection.dialect).construct_expanded_state(given)
-        explained = f"EXPLAIN QUERY PLAN {compiled.statement}"
-        rows = await connection.exec_driver_sql(explained, tuple(compiled.positional_parameters))
-        assert any("shared_log_live_ix" in row.detail for row in rows)
+        for index, query in queries.items():
+            page = sa.text(f"EXPLAIN QUERY PLAN {inbox_page._statement('sqlite', Shape.of(query))}")
+            rows = await connection.execute(page, inbox_page._values("sqlite", ADA, query))
+            assert any(index in row.detail for row in rows)
 
 
 async def _plans(database: Database, statement: str, row: Sequence[object]) -> list[Plan]:
