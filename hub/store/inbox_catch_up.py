@@ -149,7 +149,7 @@ _ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
 def _statements(dialect: str) -> _Statements:
     wish = _wishes_postgresql() if dialect == "postgresql" else _wishes_sqlite()
     look_up = looking_up(dialect)
-    beyond = sa.bindparam("beyond", type_=sa.Integer)
+    beyond = _unseen("beyond", sa.Integer()) if dialect == "postgresql" else sa.bindparam("beyond", type_=sa.Integer)
 
     at_head = sa.and_(inbox_heads.c.tenant == wish.c.tenant, inbox_heads.c.user_id == wish.c.user_id)
     heads, head = look_up(wish, inbox_heads, sa.select(inbox_heads).where(at_head).limit(_ONE), "head")
@@ -194,6 +194,10 @@ def _statements(dialect: str) -> _Statements:
     )
 
 
+def _unseen(name: str, kind: sa.types.TypeEngine[Any]) -> sa.ScalarSelect[Any]:
+    return sa.select(sa.cast(sa.bindparam(name), kind)).scalar_subquery()
+
+
 def _wishes_postgresql() -> sa.FromClause:
     """Make the wishes a table, out of one array a column."""
     columns: list[sa.ColumnClause[Any]] = [
@@ -202,7 +206,8 @@ def _wishes_postgresql() -> sa.FromClause:
         sa.column("user_id", sa.Text),
         sa.column("version", sa.BigInteger),
     ]
-    arrays = [sa.cast(sa.bindparam(column.name), sa.ARRAY(column.type)) for column in columns]
+    # Of an array that the planner sees it knows the length: see `sql.unseen`.
+    arrays = [_unseen(column.name, sa.ARRAY(column.type)) for column in columns]
     return sa.func.unnest(*arrays).table_valued(*columns).render_derived(name="wish")
 
 

@@ -28,7 +28,7 @@ class KeyedQuery:
     def __init__(self, columns: str, tables: str, wanted: Mapping[str, str], *, lock: bool = False) -> None:
         """`tables` is what follows FROM, with its conditions; `wanted` has PostgreSQL's types of the keys."""
         names = ", ".join(wanted)
-        arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(wanted.values(), 1))
+        arrays = ", ".join(f"(SELECT ${number}::{kind}[])" for number, kind in enumerate(wanted.values(), 1))
         parts = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(wanted))
         self._postgres = (
             f"SELECT found.* FROM unnest({arrays}) AS wanted ({names}) CROSS JOIN LATERAL "

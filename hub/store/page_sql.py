@@ -25,6 +25,7 @@ from hub.store.shared_sql import (
     span_stretch,
     state_by_column,
 )
+from hub.store.sql import unseen
 from hub.store.tables import notifications
 
 
@@ -46,7 +47,7 @@ class Shape(NamedTuple):
 
 
 _PAGE = """
-WITH $given inbox AS MATERIALIZED (
+WITH inbox AS MATERIALIZED (
   SELECT head.epoch, head.version, head.floor, head.unread_count, head.unseen_count, head.shared_unread,
   head.shared_unseen, $log AS log,
   head.tenant, head.user_id, head.joined, head.seen_mark, head.read_mark, head.archived_mark,
@@ -136,21 +137,9 @@ _PARAMETERS = {
 }
 """With PostgreSQL's types."""
 
-
-def _parameters(dialect: str, shape: Shape) -> dict[str, str]:
-    """Return what stands for each parameter, and as `given` where they all are.
-
-    On PostgreSQL that is a row of its own, in which the planner cannot see their values. If it did, a plan made for
-    the values of one call could look better than one for all; and to make a plan each time takes longer than to read.
-    SQLite makes a plan once, and by an index alone it compares a column with parameters only, not with rows.
-    """
-    names = [name for name in _PARAMETERS if not (name == "category" and not shape.category)]
-    names = [name for name in names if shape.after or not name.startswith("after")]
-    if dialect != "postgresql":
-        return {name: f":{name}" for name in names} | {"given": ""}
-    given = ", ".join(f'CAST(:{name} AS {_PARAMETERS[name]}) AS "{name}"' for name in names)
-    values = {name: f'(SELECT given."{name}" FROM given)' for name in names}  # noqa: S608 - our own names
-    return values | {"given": f"given AS MATERIALIZED (SELECT {given}),"}
+_UNSEEN = {name: unseen(name, kind) for name, kind in _PARAMETERS.items()}
+_SEEN = {name: f":{name}" for name in _PARAMETERS}
+"""SQLite makes a plan once anyway. Without reading rows, by an index, it compares with plain parameters only."""
 
 
 @cache
@@ -159,7 +148,7 @@ def page_of(dialect: str, shape: Shape) -> str:
 
     Its first columns are those of the head, which all rows repeat; without items there is one row, without a head none.
     """
-    given = _parameters(dialect, shape)
+    given = _UNSEEN if dialect == "postgresql" else _SEEN
     lower, upper = _range(shape)
     no_less = larger("inbox.lower", "inbox.upper")
     of_content = fill("content.tenant = $tenant AND content.id = place.notification_id", **given)

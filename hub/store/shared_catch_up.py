@@ -23,6 +23,7 @@ from hub.core.model import InboxKey, Item, MarkLevel
 from hub.store.rows import Row
 from hub.store.shared_read import Place, items_at
 from hub.store.shared_sql import TOP, each, fill, span_covers, span_stretch, spans, stretch
+from hub.store.sql import unseen
 
 
 class Lag(NamedTuple):
@@ -54,7 +55,7 @@ _EVENTS = """
 SELECT coalesce(event.of_position, event.position) AS value FROM shared_log AS event
 WHERE event.tenant = wish.tenant AND $stretch AND $covered
 AND (event.kind = 1 OR event.gone_at_position IS NULL)
-ORDER BY event.topic, event.position LIMIT :beyond"""
+ORDER BY event.topic, event.position LIMIT $beyond"""
 
 _TOUCHED = """
 SELECT changed.value FROM (
@@ -63,7 +64,7 @@ SELECT changed.value FROM (
   AND (
     SELECT log.gone_at_position FROM shared_log AS log WHERE log.tenant = state.tenant AND log.position = state.position
   ) IS NULL
-  ORDER BY state.version LIMIT :beyond
+  ORDER BY state.version LIMIT $beyond
 ) AS changed"""
 
 _PASSED = """
@@ -75,7 +76,7 @@ WHERE item.tenant = wish.tenant AND $stretch AND item.kind = 0 AND item.gone_at_
   SELECT state.position FROM shared_items AS state
   WHERE state.tenant = wish.tenant AND state.user_id = wish.user_id AND state.position = item.position
 ) IS NULL
-ORDER BY item.topic, item.position LIMIT :beyond"""
+ORDER BY item.topic, item.position LIMIT $beyond"""
 
 _MARK_THEN = """coalesce((
   SELECT mark.position FROM shared_marks AS mark
@@ -118,24 +119,25 @@ async def missed(
 
 @cache
 def _told(dialect: str) -> sa.TextClause:
-    mine = spans("wish")
+    mine, beyond = spans("wish"), unseen("beyond", "BIGINT") if dialect == "postgresql" else ":beyond"
     events = fill(
         _EVENTS,
+        beyond=beyond,
         stretch=stretch("event", "span.topic", "wish.position", str(TOP)),
         covered=span_covers("coalesce(event.of_position, event.position)"),
     )
-    parts = [fill(_HAPPENED, spans=mine, events=each(dialect, events, "happened")), _TOUCHED]
+    parts = [fill(_HAPPENED, spans=mine, events=each(dialect, events, "happened")), fill(_TOUCHED, beyond=beyond)]
     for level in MarkLevel:
         then, now = fill(_MARK_THEN, level=str(int(level))), f"wish.{level.name.lower()}_mark"
-        items = fill(_ITEMS, stretch=span_stretch("item", then, now))
+        items = fill(_ITEMS, stretch=span_stretch("item", then, now), beyond=beyond)
         parts.append(fill(_PASSED, spans=mine, items=each(dialect, items, "passed")))
-    told = "SELECT anything.value FROM (" + " UNION ".join(parts) + ") AS anything LIMIT :beyond"  # noqa: S608 - no values
+    told = "SELECT anything.value FROM (" + " UNION ".join(parts) + f") AS anything LIMIT {beyond}"  # noqa: S608 - no values
     return sa.text(fill(_TOLD, wishes=_wishes(dialect), told=each(dialect, told, "told")))
 
 
 def _wishes(dialect: str) -> str:
     if dialect == "postgresql":
-        arrays = ", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in _COLUMNS.items())
+        arrays = ", ".join(unseen(name, f"{kind}[]") for name, kind in _COLUMNS.items())
         return f"unnest({arrays}) AS wish ({', '.join(_COLUMNS)})"
     columns = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(_COLUMNS))
     return f"(SELECT {columns} FROM json_each(:wishes)) AS wish"  # noqa: S608 - no values

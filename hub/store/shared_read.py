@@ -23,7 +23,7 @@ from hub.store.shared_sql import (
     only,
     state_columns,
 )
-from hub.store.sql import among
+from hub.store.sql import among, unseen
 from hub.store.tables import inbox_heads, notifications, shared_log
 
 
@@ -43,9 +43,10 @@ $notification
 $touched
 ORDER BY wish.number, log.position"""
 
+_ARRAYS = {"numbers": "INTEGER[]", "tenants": "TEXT[]", "users": "TEXT[]", "positions": "BIGINT[]"}
 _PLACES_POSTGRESQL = (
-    "unnest(CAST(:numbers AS INTEGER[]), CAST(:tenants AS TEXT[]), CAST(:users AS TEXT[]), "
-    "CAST(:positions AS BIGINT[])) AS wish (number, tenant, user_id, position)"
+    f"unnest({', '.join(unseen(name, kind) for name, kind in _ARRAYS.items())}) "
+    "AS wish (number, tenant, user_id, position)"
 )
 _PLACES_SQLITE = (
     "(SELECT json_extract(value, '$[0]') AS number, json_extract(value, '$[1]') AS tenant, "

@@ -32,6 +32,16 @@ def rows_of(name: str, **columns: tuple[sa.types.TypeEngine[Any], Sequence[Any]]
     return sa.func.unnest(*arrays).table_valued(*made).render_derived(name=name)
 
 
+def unseen(name: str, kind: str) -> str:
+    """Return a parameter, with PostgreSQL's type, whose value its planner does not see.
+
+    It makes a plan for each call as long as that looks better than one for all calls; and that takes longer than many a
+    statement does. It looks better where a value says that there are fewer rows than is guessed without: a LIMIT, an
+    array of few. Where every plan is made of look-ups anyway, nothing is lost by guessing.
+    """
+    return f"(SELECT CAST(:{name} AS {kind}))"
+
+
 class LookUp(Protocol):
     """Joins what a query finds for each row on the left; returns the join, and the found columns."""
 
