@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.model import InboxKey
 from hub.store.keyed import KeyedQuery
 from hub.store.shared_sql import LogView, fill, gone_since, last_floor, log_view
-from hub.store.sql import unseen
 
 NO_LOG = LogView()
 
@@ -26,7 +25,7 @@ def due(log: LogView, settled: int) -> bool:
     return log.position > settled + SETTLE_AFTER
 
 
-_WANTED_POSTGRESQL = f"unnest({unseen('tenants', 'TEXT[]')}, {unseen('users', 'TEXT[]')}) AS wanted (tenant, user_id)"
+_WANTED_POSTGRESQL = "unnest(CAST(:tenants AS TEXT[]), CAST(:users AS TEXT[])) AS wanted (tenant, user_id)"
 _WANTED_SQLITE = (
     "(SELECT json_extract(value, '$[0]') AS tenant, json_extract(value, '$[1]') AS user_id FROM json_each(:keys)) "
     "AS wanted"
