@@ -166,18 +166,18 @@ async def lock_heads(
 
 
 async def _lock(connection: AsyncConnection, keys: Sequence[InboxKey]) -> Heads:
-    locked, settled = {}, {}
+    locked, in_log = {}, []
     for row in await _LOCK.rows(connection, keys):
         key = InboxKey(row.tenant, row.user_id)
         locked[key] = LockedHead(key, row.epoch, row.version, row.floor, row.unread_count, row.unseen_count)
         if row.has_log:
             locked[key].shared_unread, locked[key].shared_unseen = row.shared_unread, row.shared_unseen
-            settled[key] = row.settled
+            in_log.append(key)
     # Another statement, so that it sees what was committed while this one waited for the locks.
-    views = await log_views(connection, list(settled))
+    views = await log_views(connection, in_log)
     for key, log in views.items():
         locked[key].log = log
-    await settle_locked(connection, [locked[key] for key, log in views.items() if due(log, settled[key])])
+    await settle_locked(connection, [locked[key] for key, log in views.items() if due(log)])
     return locked
 
 

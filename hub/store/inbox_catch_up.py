@@ -53,7 +53,7 @@ async def catch_up(
     for row in heads:
         key, after = wanted[row.place]
         head = head_of(row, cluster)
-        if due(LogView.parse(row.log), row.settled):
+        if due(LogView.parse(row.log)):
             unsettled.add(key)
         answers[row.place] = told = _without_items(head, after, floors.get(key, 0))
         if after is None or after == head.cursor or told.resync is not None:

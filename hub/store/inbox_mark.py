@@ -63,7 +63,8 @@ async def _move(connection: AsyncConnection, aims: Sequence[Aim], cluster: str) 
     heads = await lock_heads(connection, {aim.mark.key for aim in aims}, now, Bulk(connection))
     in_log = [aim for aim in aims if heads[aim.mark.key].log is not None]
     shared = await SharedMoves.read(connection, in_log)
-    moves = _Moves(connection, heads, await held_items(connection, aims), shared, cluster)
+    items = await held_items(connection, aims, shared.has)
+    moves = _Moves(connection, heads, items, shared, cluster)
     marked = [await moves.apply(aim) for aim in aims]
     callers = Counter(aim.mark.key.tenant for aim, one in zip(aims, marked, strict=True) if one.change is not None)
     wakeups = await moves.write(needless, callers, now)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,17 +25,23 @@ class KeyedQuery:
     JSON text here. SQLite gives ids as text: read them with `rows.id_of`.
     """
 
-    def __init__(self, columns: str, tables: str, wanted: Mapping[str, str], *, lock: bool = False) -> None:
-        """`tables` is what follows FROM, with its conditions; `wanted` has PostgreSQL's types of the keys."""
+    def __init__(
+        self, columns: str, tables: str | Callable[[str], str], wanted: Mapping[str, str], *, lock: bool = False
+    ) -> None:
+        """`tables` is what follows FROM, with its conditions, or makes it for a dialect.
+
+        `wanted` has PostgreSQL's types of the keys.
+        """
+        in_postgres, in_sqlite = (tables, tables) if isinstance(tables, str) else map(tables, ("postgresql", "sqlite"))
         names = ", ".join(wanted)
         arrays = ", ".join(f"(SELECT ${number}::{kind}[])" for number, kind in enumerate(wanted.values(), 1))
         parts = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(wanted))
         self._postgres = (
             f"SELECT found.* FROM unnest({arrays}) AS wanted ({names}) CROSS JOIN LATERAL "
-            f"(SELECT {columns} FROM {tables} OFFSET 0{' FOR UPDATE' if lock else ''}) AS found"
+            f"(SELECT {columns} FROM {in_postgres} OFFSET 0{' FOR UPDATE' if lock else ''}) AS found"
         )
         self._sqlite = (
-            f"WITH wanted AS (SELECT {parts} FROM json_each(?)) SELECT {columns} FROM wanted CROSS JOIN {tables}"
+            f"WITH wanted AS (SELECT {parts} FROM json_each(?)) SELECT {columns} FROM wanted CROSS JOIN {in_sqlite}"
         )
 
     async def rows(self, connection: AsyncConnection, keys: Sequence[tuple[object, ...]]) -> Sequence[Row]:

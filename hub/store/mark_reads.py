@@ -6,7 +6,7 @@ By ids, as nearly all are, one query answers for the whole group; a mark of all 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -211,12 +211,16 @@ def _looked_up(column: sa.Column[int], *conditions: sa.ColumnElement[bool]) -> s
     return sa.select(column).where(*conditions).limit(1).scalar_subquery().is_not(None)
 
 
-async def held_items(connection: AsyncConnection, aims: Sequence[Aim]) -> Mapping[InboxKey, dict[UUID, HeldItem]]:
-    """Read the items that marks may change, of inboxes whose heads are locked.
+async def held_items(
+    connection: AsyncConnection, aims: Sequence[Aim], is_shared: Callable[[InboxKey, UUID], bool]
+) -> Mapping[InboxKey, dict[UUID, HeldItem]]:
+    """Read the own items that marks may change, of inboxes whose heads are locked.
 
     For a mark of all that leaves out what it would not change: unless another mark aims at it too, it stays so.
     """
-    rows: list[Row] = list(await _ITEMS.rows(connection, sorted({key[:3] for key in _keys(aims)})))
+    keys = {(tenant, user, identifier) for tenant, user, identifier, _, _ in _keys(aims)}
+    own = [key for key in keys if not is_shared(InboxKey(*key[:2]), key[2])]
+    rows: list[Row] = list(await _ITEMS.rows(connection, sorted(own)))
     for aim in aims:
         if aim.ids is None:
             rows += (await connection.execute(sa.select(*_HELD).where(aim.covered(), aim.differs()))).all()

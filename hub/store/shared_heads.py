@@ -17,12 +17,12 @@ from hub.store.shared_sql import LogView, fill, gone_since, last_floor, log_view
 NO_LOG = LogView()
 
 SETTLE_AFTER = 200
-"""Events of a user's topics since `settled`, past which it is time to settle: that saves as many look-ups a read."""
+"""Items that went since a head was settled, past which it is time to: that saves as many look-ups a read."""
 
 
-def due(log: LogView, settled: int) -> bool:
-    """Tell whether so much has happened since a head was settled that it is time."""
-    return log.position > settled + SETTLE_AFTER
+def due(log: LogView) -> bool:
+    """Tell whether so much has gone since a head was settled that it is time."""
+    return log.gone > SETTLE_AFTER
 
 
 _WANTED_POSTGRESQL = "unnest(CAST(:tenants AS TEXT[]), CAST(:users AS TEXT[])) AS wanted (tenant, user_id)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,23 +19,31 @@ from hub.store.shared_sql import SPANS_OF_ONE, TOP, each, fill, has, only, span_
 from hub.store.tables import inbox_heads, shared_items
 
 _COLUMNS = (
-    "wanted.tenant, wanted.user_id, log.position, log.notification_id, log.appeared_at, "
-    f"state.position AS touched, {state_columns('wanted.tenant', 'wanted.user_id', 'log.position')}"
+    "wanted.tenant, wanted.user_id, log.position, log.notification_id, log.appeared_at, state.position AS touched"
 )
-_ROW = (
-    "LEFT JOIN shared_items AS state ON state.tenant = wanted.tenant AND state.user_id = wanted.user_id "
-    "AND state.position = log.position WHERE log.tenant = wanted.tenant AND log.gone_at_position IS NULL"
-)
+_STATE = "state.tenant = wanted.tenant AND state.user_id = wanted.user_id AND state.position = log.position"
+
+
+def _with_state(tables: str, conditions: str, dialect: str) -> str:
+    """Join the items' rows, if they have one: looked up one by one, or all that a user touched would be read."""
+    state = only(dialect, "shared_items", "state", _STATE, join="LEFT JOIN")
+    return f"{tables} {state} WHERE log.tenant = wanted.tenant AND log.gone_at_position IS NULL AND {conditions}"
+
+
 _BY_ID = KeyedQuery(
-    _COLUMNS,
-    f"inbox_heads AS head CROSS JOIN shared_log AS log {_ROW} AND log.notification_id = wanted.id AND log.kind = 0 "
-    "AND head.tenant = wanted.tenant AND head.user_id = wanted.user_id "
-    f"AND {has('head', 'log.position', 'log.topic')}",
+    f"{_COLUMNS}, {state_columns('wanted.tenant', 'wanted.user_id', 'log.position', head='head')}",
+    partial(
+        _with_state,
+        "inbox_heads AS head CROSS JOIN shared_log AS log",
+        "log.notification_id = wanted.id AND log.kind = 0 "
+        "AND head.tenant = wanted.tenant AND head.user_id = wanted.user_id "
+        f"AND {has('head', 'log.position', 'log.topic')}",
+    ),
     {"tenant": "text", "user_id": "text", "id": "uuid"},
 )
 _AT = KeyedQuery(
-    _COLUMNS,
-    f"shared_log AS log {_ROW} AND log.position = wanted.position",
+    f"{_COLUMNS}, {state_columns('wanted.tenant', 'wanted.user_id', 'log.position')}",
+    partial(_with_state, "shared_log AS log", "log.position = wanted.position"),
     {"tenant": "text", "user_id": "text", "position": "bigint"},
 )
 

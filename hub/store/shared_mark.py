@@ -55,6 +55,10 @@ class SharedMoves:
         keys = [(*aim.mark.key, identifier) for aim in aims for identifier in aim.ids or ()]
         return cls(connection, await held_by_ids(connection, keys))
 
+    def has(self, key: InboxKey, notification: UUID) -> bool:
+        """Tell whether an item that is aimed at by id is a shared one of the user's."""
+        return notification in self._held.get(key, ())
+
     async def apply(self, aim: Aim, head: LockedHead, limit: int) -> tuple[list[HeldShared], Passed]:
         """Apply a mark with the head's next version (`DELIVERED` takes none); returns what it changed."""
         mark = aim.mark

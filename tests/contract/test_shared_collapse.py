@@ -67,12 +67,13 @@ class TestPublish:
         self, database: Database, store: SqlInboxStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Locking an inbox settles what went from the log up to its counter, which the group has moved by then."""
-        monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 3)
+        monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 0)
         await store.publish(publication("ada"), START)
-        await store.publish(score(), START)
+        for number in range(2):
+            await store.publish(score(number), START + number)
         for _ in range(5):
             await store.publish(everybody(), START)
-        await all_of(store, [score(1), publication("ada")])
+        await all_of(store, [score(2), publication("ada")])
         assert (await check(database, ADA)).counts == (8, 8)
 
     async def test_the_newer_one_takes_the_place_of_the_older(self, database: Database, store: SqlInboxStore) -> None:

@@ -309,11 +309,11 @@ def run(database_url: str, examples: int) -> None:
 
 def test_inboxes_are_what_the_model_says_on_sqlite(sqlite_url: str, monkeypatch: Any) -> None:
     monkeypatch.setattr("hub.store.retention_trim.INBOXES_A_ROW", 100)
-    monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 3)
+    monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 1)
     run(sqlite_url, examples=12)
 
 
 def test_inboxes_are_what_the_model_says_on_postgresql(postgres_url: str, monkeypatch: Any) -> None:
     monkeypatch.setattr("hub.store.retention_trim.INBOXES_A_ROW", 100)
-    monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 3)
+    monkeypatch.setattr("hub.store.shared_heads.SETTLE_AFTER", 1)
     run(postgres_url, examples=6)
