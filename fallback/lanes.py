@@ -98,9 +98,10 @@ class LanePool:
     async def fill(self) -> int:
         """Claim for every lane with something due and room for it, the most urgent first, and start the work.
 
-        Returns the milliseconds until the next delivery is due, at most `IDLE`. A due lane that gave nothing (its
-        rows are not needed any more, or another worker has them) is looked at again after `IDLE`, one without room
-        as soon as half of it is free: claims of one row each would cost more than they bring.
+        Returns the milliseconds until the next delivery is due, at most `IDLE`; none where that is not known yet. A
+        due lane that gave nothing (its rows are not needed any more, or another worker has them) is looked at again
+        after `IDLE`, one without room as soon as half of it is free: claims of one row each would cost more than they
+        bring.
         """
         pause = IDLE
         due = await self._queue.next_due()
@@ -122,6 +123,8 @@ class LanePool:
                 self._start(lane, claim)
             if len(claims) == room:
                 self._waiting.add(lane)
+            elif claims:
+                pause = 0  # what is due next in this lane stood behind these: to be looked up, or it would be late
         return pause
 
     def _room(self, lane: Lane, now: int) -> int:

@@ -324,6 +324,16 @@ async def test_each_loop_is_woken_for_what_comes_before_its_next_look(world: Wor
         assert woken == expected
 
 
+async def test_what_is_due_shortly_after_what_was_just_claimed_is_not_late(world: World) -> None:
+    for after in (60, 60.2):
+        await world.publish({"channel": "email", "after": after})
+    world.clock.advance(MINUTE)
+    worker = world.worker()
+    assert await worker._pool.fill() == 0
+    assert await worker._pool.fill() == 200
+    await worker._pool.drain()
+
+
 async def test_a_full_lane_goes_on_by_itself(world: World) -> None:
     users = [f"user-{number}" for number in range(9)]
     for user in users:
