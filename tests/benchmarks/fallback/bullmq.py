@@ -37,11 +37,10 @@ def working(redis_url: str, count: int, concurrency: int, cores: Collection[int]
 
 
 @asynccontextmanager
-async def flushing(redis_url: str, folder: Path, *, flushed: bool) -> AsyncIterator[None]:
+async def flushing(redis_url: str, *, flushed: bool) -> AsyncIterator[None]:
     """Have Valkey write a log to the disk, and flush it before it answers, for the length of a block; or not."""
     async with Redis.from_url(redis_url) as client:
         if flushed:
-            await client.config_set("dir", str(folder))
             await client.config_set("appendfsync", "always")
             await client.config_set("appendonly", "yes")
         yield

@@ -79,7 +79,7 @@ async def _ours(bench: Bench, cores: Collection[Collection[int]], *, takes: floa
 
 
 async def _bullmq(bench: Bench, *, flushed: bool) -> WorkedOff:
-    async with bench.database() as own, bullmq.flushing(own.redis_url, bench.folder, flushed=flushed):
+    async with bench.database() as own, bullmq.flushing(own.redis_url, flushed=flushed):
         async with bullmq.adding(own.redis_url, bench.deliveries, 0, load_cores()) as adding:
             adding.go()
             await adding.line()
