@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import asyncpg
 
@@ -34,8 +33,11 @@ BATCH = 1_000
 LATER = 24 * 3_600_000
 """Milliseconds: due when no benchmark runs any more."""
 
+WARM_UP = 10
+"""The first of so many parts of a queue warms up, and does not count."""
+
 _LOOK = 0.01
-"""Seconds between looks whether what was sent has been settled too."""
+"""Seconds between looks how much was sent, and whether that has been settled too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ async def multiply(url: str, times: int) -> None:
 
 async def _tidied(url: str) -> None:
     connection = await asyncpg.connect(url)
+    await connection.execute("DELETE FROM wakeups")  # a node would have told everybody by now
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
 
@@ -161,19 +164,19 @@ class WorkedOff(NamedTuple):
 
 
 class Meter:
-    """The processor time of workers and their store, while so many deliveries or jobs are worked off."""
+    """The time by the clock, and the processor time of workers and their store, from now on."""
 
-    def __init__(self, workers: Sequence[int], store: int, count: int) -> None:
+    def __init__(self, workers: Sequence[int], store: int) -> None:
         """Begin; the processes are given by their ids."""
         self._meters = [cpu.Meter(pid) for pid in (*workers, store)]
-        self._count = count
         for meter in self._meters:
             meter.start()
 
-    def read(self, seconds: float) -> WorkedOff:
-        """Say what each took; `seconds` is how long all did."""
-        *workers, store = [meter.read().cpu / self._count * 1e6 for meter in self._meters]
-        return WorkedOff(self._count / seconds, sum(workers), store)
+    def read(self, count: int) -> WorkedOff:
+        """Say what each of so many deliveries or jobs took."""
+        *workers, store = [meter.read() for meter in self._meters]
+        each = [spent.cpu / count * 1e6 for spent in workers]
+        return WorkedOff(count / store.wall, sum(each), store.cpu / count * 1e6)
 
 
 async def work_off(on: Services, count: int, cores: Collection[Collection[int]], *, takes: float = 0) -> WorkedOff:
@@ -186,39 +189,54 @@ async def work_off(on: Services, count: int, cores: Collection[Collection[int]],
     connection = await asyncpg.connect(on.postgres_url)
     async with AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(worker(on, own, takes=takes)) for own in cores]
-        meter = Meter([each.pid for each in workers], on.postgres, count)
-        begun = time.perf_counter()
+        sent = await stack.enter_async_context(Sent(workers))
         for each in workers:
             each.go()
-        await _all_sent(workers, count)
+        warm = await sent.reach(count // WARM_UP)
+        meter = Meter([each.pid for each in workers], on.postgres)
+        await sent.reach(count)
         while await connection.fetchval(_OPEN):  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(_LOOK)
-        took = meter.read(time.perf_counter() - begun)
+        took = meter.read(count - warm)
     sent = await connection.fetchval("SELECT count(*) FROM deliveries WHERE state = 'sent'")
     await connection.close()
     assert sent == count
     return took
 
 
-async def _all_sent(workers: Sequence[Told], count: int) -> None:
-    """Return once the workers have sent so many together."""
-    sent = dict.fromkeys(workers, 0)
-    done = asyncio.Event()
+class Sent:
+    """How many deliveries some workers have sent together; they tell for the length of its block."""
 
-    async def follow(each: Told) -> None:
+    def __init__(self, workers: Sequence[Told]) -> None:
+        self._sent = dict.fromkeys(workers, 0)
+        self._following: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._following = [asyncio.create_task(self._follow(each)) for each in self._sent]
+        return self
+
+    async def __aexit__(self, *_failure: object) -> None:
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+
+    async def reach(self, count: int) -> int:
+        """Return once they are so many, and how many they are then.
+
+        Raises:
+            ServerFailed: a worker ended.
+            TimeoutError: a worker said nothing for too long.
+
+        """
+        while (sent := sum(self._sent.values())) < count:
+            ended, _ = await asyncio.wait(self._following, timeout=_LOOK, return_when=asyncio.FIRST_EXCEPTION)
+            for task in ended:
+                task.result()
+        return sent
+
+    async def _follow(self, each: Told) -> None:
         while True:
-            sent[each] = int((await each.line()).removeprefix(SENT))
-            if sum(sent.values()) >= count:
-                done.set()
-
-    following = [asyncio.create_task(follow(each)) for each in workers]
-    all_done = asyncio.create_task(done.wait())
-    await asyncio.wait([all_done, *following], return_when=asyncio.FIRST_COMPLETED)
-    for task in following:
-        if task.done():
-            task.result()  # raises what ended it
-        task.cancel()
-    all_done.cancel()
+            self._sent[each] = int((await each.line()).removeprefix(SENT))
 
 
 _OPEN = "SELECT EXISTS (SELECT FROM deliveries WHERE state = 'sending')"

@@ -16,13 +16,14 @@ Written by `make bench-fallback`; the raw figures are in [fallback.json](fallbac
   an e-mail, and keeps every attempt; a job of BullMQ's does nothing.
 - **Where.** A worker has core 0 to itself; PostgreSQL and Valkey have the other, except where a case says otherwise.
   All traffic is on 127.0.0.1 and Unix sockets, without TLS.
-- **A figure** is the median of three blocks, which take turns with the peer's. A bar is met or not as measured; nothing
-  is rounded in its favour.
+- **A figure** is the median of three blocks, which take turns with the peer's; the first tenth of a queue warms up, and
+  does not count. A bar is met or not as measured; nothing is rounded in its favour.
 """
 
 _COLOURS = {
     "Bellwire": "#2f81f7",
     "BullMQ": "#c98a1b",
+    "BullMQ, flushed": "#e6c88a",
     "one worker": "#8db8f2",
     "two workers": "#2f81f7",
 }

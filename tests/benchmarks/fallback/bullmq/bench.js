@@ -1,6 +1,7 @@
 // BullMQ as its documentation has it.
 // `node bench.js add <count> <delay ms>`: adds jobs by addBulk, a thousand at a time.
-// `node bench.js work <count> <concurrency>`: processes so many jobs, each of which does nothing.
+// `node bench.js work <count> <concurrency>`: processes so many jobs, each of which does nothing; prints how many it has
+// done once that is a tenth of them.
 // Either prints `ready`, waits for a line, works, and prints how many milliseconds it took.
 "use strict";
 
@@ -40,11 +41,16 @@ async function add() {
 
 async function work() {
   let left = count;
+  const warm = count - Math.floor(count / 10);
   const { promise, resolve } = Promise.withResolvers
     ? Promise.withResolvers()
     : (() => { let r; const p = new Promise((f) => { r = f; }); return { promise: p, resolve: r }; })();
   const worker = new Worker("bench", async () => {}, { connection, concurrency: other, autorun: false });
-  worker.on("completed", () => { left -= 1; if (left === 0) resolve(); });
+  worker.on("completed", () => {
+    left -= 1;
+    if (left === warm) console.log(count - left);
+    if (left === 0) resolve();
+  });
   await worker.waitUntilReady();
   console.log("ready");
   await told();

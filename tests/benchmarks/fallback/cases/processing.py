@@ -84,6 +84,8 @@ async def _bullmq(bench: Bench, *, flushed: bool) -> WorkedOff:
             adding.go()
             await adding.line()
         async with bullmq.working(own.redis_url, bench.deliveries, CONCURRENCY, SERVER_CORES) as working:
-            meter = Meter([working.pid], own.redis, bench.deliveries)
             working.go()
-            return meter.read(float(await working.line()) / 1000)
+            warm = int(await working.line())
+            meter = Meter([working.pid], own.redis)
+            await working.line()
+            return meter.read(bench.deliveries - warm)
