@@ -27,7 +27,7 @@ _WHERE = """\
 | --- | --- | --- |
 | what it takes over is on the disk before it says so | yes | only with `appendfsync always`: the second row |
 | enqueued in the same transaction as what it is about | yes: item, counts and delivery | no: two systems, two writes |
-| before it works on one | the claim reads whether the user has seen it; read once more right before the send | nothing |
+| before it works on one | read in the claim, and before the send: whether it has been seen | nothing |
 | what it works with | content and addresses, read with the claim | the job's own data |
 | what it does | decides, renders, calls the provider through breaker and time limit | an empty function |
 | what is left of it | the delivery with state and times, and a row for each call | nothing (`removeOnComplete`) |
@@ -47,14 +47,16 @@ A worker's processor time, sampled in the steady state:
 | the other loops: timers, schedules, audiences, leases, reports | 7 % |
 | counting for metrics and rates | 2 % |
 
-PostgreSQL's: claims 55 %, settlements 35 %, the last look before the send 10 %. A claim and a settlement are an update each, and as a delivery's state
-stands in the conditions of its indexes, neither can be a HOT one: the first writes to four indexes, the second to three. Its flushes to the disk are
-shared by hundreds of deliveries, and other deliveries are sent meanwhile.
+PostgreSQL's: claims 55 %, settlements 35 %, the last look before the send 10 %. A claim and a settlement are an
+update each, and as a delivery's state stands in the conditions of its indexes, neither can be a HOT one: the first
+writes to four indexes, the second to three. Its flushes to the disk are shared by hundreds of deliveries, and other
+deliveries are sent meanwhile.
 
-So one worker is bounded by its own core, as one Python process is, and PostgreSQL's core has time left; the second worker brings what that leaves, on two
-cores until both are busy. A job costs BullMQ about 47 µs of Node's time and 47 of Valkey's: to be 1.5 times as fast on cores of their own, a delivery could
-take 31 µs of ours, which is less than the loop and the driver alone take. Why it stays so is told in
-[decision 26](../decisions/0026-what-a-delivery-costs.md).
+So one worker is bounded by its own core, as one Python process is, and PostgreSQL's core has time left; the second
+worker brings what that leaves, on two cores until both are busy. A job costs BullMQ about 47 µs of Node's time and 47
+of Valkey's: to be 1.5 times as fast on cores of their own, a delivery could take 31 µs of ours, which is less than
+the loop and the driver alone take. Why it stays so is told in [decision
+26](../decisions/0026-what-a-delivery-costs.md).
 """
 
 _COLOURS = {
