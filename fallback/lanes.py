@@ -47,7 +47,7 @@ class _Flight:
     task: asyncio.Task[Settlement | None] | None = None
     """None while it waits for its turn."""
     sent: bool = False
-    """Decided, sent if that was the decision, and not settled yet."""
+    """Decided, and sent if that was the decision: it only waits to be settled."""
 
 
 @dataclass(slots=True)
@@ -224,7 +224,8 @@ class LanePool:
             del work.flights[flight.claim.delivery.id]
 
     def _landed(self, lane: Lane, work: _Work, flight: _Flight, _task: asyncio.Task[Settlement | None]) -> None:
-        del work.flights[flight.claim.delivery.id]
+        if work.flights.get(flight.claim.delivery.id) is flight:  # it may have been lost, and claimed again
+            del work.flights[flight.claim.delivery.id]
         self._sent(lane, work, flight)  # one that was dropped before it began never came to that
 
     def _sent(self, lane: Lane, work: _Work, flight: _Flight) -> None:
