@@ -37,6 +37,14 @@ class Round:
         """Return the last call for each endpoint: the one that counts for it."""
         return list({call.endpoint.name: call for call in self.calls}.values())
 
+    def taken_by(self) -> str | None:
+        """Name the first provider that took it over."""
+        return next((call.provider for call in self.calls if isinstance(call.outcome, Ok)), None)
+
+    def final(self, call: Call) -> bool:
+        """Tell whether nobody calls for the endpoint again after this call."""
+        return any(call is last for last in self.last()) and not self.again(call)
+
     def again(self, call: Call) -> bool:
         """Tell whether an endpoint may be reached later, after this last call for it."""
         match call.outcome:
@@ -67,14 +75,16 @@ def conclude(claim: Claim, made: Round, now: int, policy: RetryPolicy, random: R
         refused_us = any(isinstance(outcome, Permanent) and outcome.fault is Fault.PROVIDER for _, outcome in failures)
         kind = FailureKind.PROVIDER if refused_us else FailureKind.EXHAUSTED if again else FailureKind.REFUSED
         return _settlement(claim, made, DeliveryState.FAILED, reason, failure=kind, provider=failures[0][0].provider)
-    return _sent(claim, made, reached, len(claim.refused_endpoints) + len(failures))
+    return _settlement(
+        claim, made, DeliveryState.SENT, _missed(claim, reached, [o for _, o in failures]), provider=made.taken_by()
+    )
 
 
-def _sent(claim: Claim, made: Round, reached: int, missed: int) -> Settlement:
-    failures = [call.outcome.detail for call in made.last() if not isinstance(call.outcome, Ok)]
-    reason = f"Reached {reached} of {reached + missed} devices. {failures[0] if failures else ''}".strip()
-    took_it = next((call.provider for call in made.calls if isinstance(call.outcome, Ok)), None)
-    return _settlement(claim, made, DeliveryState.SENT, reason if missed else None, provider=took_it)
+def _missed(claim: Claim, reached: int, failures: Sequence[Transient | Permanent]) -> str | None:
+    """Tell that not every device was reached, if so."""
+    missed = len(claim.refused_endpoints) + len(failures)
+    why = failures[0].detail if failures else ""
+    return f"Reached {reached} of {reached + missed} devices. {why}".strip() if missed else None
 
 
 def end(claim: Claim, decision: NotNow, made: Round) -> Settlement:
@@ -91,12 +101,11 @@ def end(claim: Claim, decision: NotNow, made: Round) -> Settlement:
         case Expire():
             state = DeliveryState.EXPIRED
     reason = decision.reason
-    took_it = next((call.provider for call in made.calls if isinstance(call.outcome, Ok)), None)
     reached = len(claim.done_endpoints) + sum(isinstance(call.outcome, Ok) for call in made.calls)
     if reached and state is not DeliveryState.QUEUED:
         state, pull_next = DeliveryState.SENT, False
         reason = f"Reached {reached} device(s) before: {reason}"
-    return _settlement(claim, made, state, reason, due_at=due_at, provider=took_it, pull_next=pull_next)
+    return _settlement(claim, made, state, reason, due_at=due_at, provider=made.taken_by(), pull_next=pull_next)
 
 
 def hold(claim: Claim, reason: str) -> Settlement:
@@ -127,7 +136,6 @@ def _settlement(
     pull_next: bool = False,
 ) -> Settlement:
     oks = [call.outcome for call in made.calls if isinstance(call.outcome, Ok)]
-    final = {id(call) for call in made.last() if not made.again(call)}
     return Settlement(
         delivery=claim.delivery.id,
         tenant=claim.delivery.tenant,
@@ -138,7 +146,7 @@ def _settlement(
         provider=provider,
         provider_message_id=oks[0].provider_message_id if oks else None,
         provider_calls=1 if made.calls else 0,
-        attempts=tuple(_attempt(claim, call, final=id(call) in final) for call in made.calls),
+        attempts=tuple(_attempt(claim, made, call) for call in made.calls),
         pull_next=pull_next or failure is not None,
         gone_devices=tuple(
             call.endpoint.device
@@ -149,10 +157,11 @@ def _settlement(
     )
 
 
-def _attempt(claim: Claim, call: Call, *, final: bool) -> Attempt:
+def _attempt(claim: Claim, made: Round, call: Call) -> Attempt:
     ok = call.outcome if isinstance(call.outcome, Ok) else None
     failure = None if isinstance(call.outcome, Ok) else call.outcome
-    word = type(call.outcome).__name__.lower()
+    # `permanent` means that the endpoint is not tried again, by nobody.
+    unusable = isinstance(call.outcome, Permanent) and not made.final(call)
     return Attempt(
         delivery=claim.delivery.id,
         number=claim.delivery.attempts + 1,
@@ -160,8 +169,7 @@ def _attempt(claim: Claim, call: Call, *, final: bool) -> Attempt:
         endpoint=call.endpoint.name,
         started_at=call.started_at,
         finished_at=call.finished_at,
-        # `permanent` means that the endpoint is not tried again, by nobody.
-        outcome="unusable" if isinstance(call.outcome, Permanent) and not final else word,
+        outcome="unusable" if unusable else type(call.outcome).__name__.lower(),
         detail=failure.detail if failure else None,
         provider_message_id=ok.provider_message_id if ok else None,
     )

@@ -108,22 +108,27 @@ class Dispatcher:
 
     async def _turn(self, guard: Guard, sending: _Sending) -> NotNow | None:
         """Call one provider for the endpoints that are left, unless it is not ready; returns what is against it."""
-        delivery = sending.claim.delivery
-        async with guard.passage(delivery.priority, len(sending.pending)) as passage:
-            if passage is None:
-                sending.passed_over = True
-                return None
+        passage = await guard.enter(sending.claim.delivery.priority, len(sending.pending))
+        if passage is None:
+            sending.passed_over = True
+            return None
+        try:
             decision = sending.decide(await self._rung(sending.claim), self._clock.now())
             if not isinstance(decision, Send):
                 return decision
-            # All at once: one after the other would let a single slow device hold up the rest.
-            calls = await asyncio.gather(
-                *(self._call(guard.provider, sending.message, endpoint, delivery.id) for endpoint in decision.endpoints)
-            )
+            calls = await self._calls(guard.provider, sending, decision.endpoints)
             passage.outcomes = [call.outcome for call in calls]
+        finally:
+            guard.leave(passage)
         sending.calls += calls
         sending.pending = {call.endpoint.name for call in calls if passes_on(call.outcome)}
         return None
+
+    async def _calls(self, provider: Provider, sending: _Sending, to: Sequence[Endpoint]) -> Sequence[Call]:
+        """Call for all endpoints at once: one after the other would let a single slow device hold up the rest."""
+        delivery = sending.claim.delivery.id
+        calls = [self._call(provider, sending.message, endpoint, delivery) for endpoint in to]
+        return [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
 
     async def _rung(self, claim: Claim) -> Rung | None:
         return await self._queue.rung(claim.delivery.id, claim.delivery.tenant, claim.delivery.fence)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -37,12 +39,33 @@ IDLE = 1_000
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Flight:
-    """A claim being worked on."""
+    """A claim from when it was made until it is settled."""
 
-    fence: int
-    task: asyncio.Task[Settlement | None]
+    claim: Claim
+    task: asyncio.Task[Settlement | None] | None = None
+    """None while it waits for its turn."""
+    sent: bool = False
+    """Decided, and sent if that was the decision: it only waits to be settled."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a lane has under way."""
+
+    flights: dict[UUID, _Flight] = field(default_factory=dict)
+    ahead: deque[_Flight] = field(default_factory=deque)
+    """Claimed, and waiting for others of the lane to be sent."""
+    sending: int = 0
+    """Being decided and sent; the rest only waits to be settled."""
+    few: int = 0
+    """With so few unsent, or less, it claims again."""
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def unsent(self) -> int:
+        return self.sending + len(self.ahead)
 
 
 class LanePool:
@@ -82,25 +105,21 @@ class LanePool:
         self._settled = settled
         self._concurrency = concurrency
         routes.on_ready(more)
-        self._flights: defaultdict[Lane, dict[UUID, _Flight]] = defaultdict(dict)
-        self._unsent: defaultdict[Lane, set[UUID]] = defaultdict(set)
-        """Flights whose delivery has not been decided and sent yet; the others only wait to be settled."""
-        self._slots: dict[Lane, asyncio.Semaphore] = {}
-        """What is claimed ahead waits for one."""
-        self._paces: defaultdict[Lane, Pace] = defaultdict(Pace)
+        self._work: defaultdict[Lane, _Work] = defaultdict(_Work)
         self._waiting: set[Lane] = set()
 
     @property
     def busy(self) -> int:
         """How many claims are being worked on."""
-        return sum(map(len, self._flights.values()))
+        return sum(len(work.flights) for work in self._work.values())
 
     async def fill(self) -> int:
         """Claim for every lane with something due and room for it, the most urgent first, and start the work.
 
-        Returns the milliseconds until the next delivery is due, at most `IDLE`. A due lane that gave nothing (its
-        rows are not needed any more, or another worker has them) is looked at again after `IDLE`, one without room
-        as soon as half of it is free: claims of one row each would cost more than they bring.
+        Returns the milliseconds until the next delivery is due, at most `IDLE`; none where that is not known yet. A
+        due lane that gave nothing (its rows are not needed any more, or another worker has them) is looked at again
+        after `IDLE`, one without room as soon as half of it is free: claims of one row each would cost more than they
+        bring.
         """
         pause = IDLE
         due = await self._queue.next_due()
@@ -118,89 +137,122 @@ class LanePool:
                 self._waiting.add(lane)
                 continue
             claims = await self._queue.claim(lane, now, self._lease, room)
-            for claim in claims:
-                self._start(lane, claim)
+            self._take(lane, claims)
             if len(claims) == room:
                 self._waiting.add(lane)
+            elif claims:
+                pause = 0  # what is due next in this lane stood behind these: to be looked up, or it would be late
         return pause
 
     def _room(self, lane: Lane, now: int) -> int:
         """Tell how many deliveries of a lane to claim; none while less than half of it is free."""
-        route = self._routes.of(lane.channel)
+        route, work = self._routes.of(lane.channel), self._work[lane]
         if route.on_trial(now):
-            return 0 if any(self._flights[other] for other in self._flights if other.channel is lane.channel) else 1
-        unsent, width = len(self._unsent[lane]), self._width(lane)
-        wanted = width + (0 if route.width(now) is not None else self._paces[lane].ahead(width, now))
-        if unsent > wanted // 2 or len(self._flights[lane]) > width * UNSETTLED:
+            work.few = 0
+            return 0 if any(self._work[other].flights for other in self._work if other.channel is lane.channel) else 1
+        width = self._width(lane)
+        wanted = width + (0 if route.width(now) is not None else work.pace.ahead(width, now))
+        work.few = wanted // 2
+        if work.unsent > work.few or len(work.flights) > width * UNSETTLED:
             return 0
-        return wanted - unsent
+        return wanted - work.unsent
 
     def _width(self, lane: Lane) -> int:
         """Tell how many deliveries of a lane may be under way: no more than its providers take within seconds."""
         width = self._routes.of(lane.channel).width(self._clock.now())
-        most = self._concurrency.get(lane.channel, CONCURRENCY)
-        return most if width is None else min(most, width)
+        return self._most(lane) if width is None else min(self._most(lane), width)
+
+    def _most(self, lane: Lane) -> int:
+        return self._concurrency.get(lane.channel, CONCURRENCY)
 
     async def renew(self) -> int:
         """Extend the leases of what is being worked on; drop the work on what is not ours any more."""
-        held = [(lane, delivery, flight) for lane, own in self._flights.items() for delivery, flight in own.items()]
+        held = [(work, delivery, flight) for work in self._work.values() for delivery, flight in work.flights.items()]
         if held:
-            claims = [(delivery, flight.fence) for _, delivery, flight in held]
+            claims = [(delivery, flight.claim.delivery.fence) for _, delivery, flight in held]
             ours = set(await self._queue.renew(claims, self._clock.now(), self._lease))
-            for lane, delivery, flight in held:
-                if delivery not in ours and self._flights[lane].get(delivery) is flight:
+            for work, delivery, flight in held:
+                if delivery not in ours and work.flights.get(delivery) is flight:
                     log.warning("lease_lost", delivery=str(delivery))
-                    flight.task.cancel()
+                    self._drop(work, flight)
         return self._lease // RENEWALS
 
     async def drain(self, seconds: float | None = None) -> list[Settlement]:
         """Wait until the work under way is done, at most so long; returns what was settled."""
-        tasks = [flight.task for own in self._flights.values() for flight in own.values()]
-        if not tasks:
-            return []
-        done, _ = await asyncio.wait(tasks, timeout=seconds)
-        settled = [task.result() for task in tasks if task in done and not task.cancelled()]
-        return [settlement for settlement in settled if settlement is not None]
+        settled: list[Settlement] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while tasks := self._tasks():  # those that waited for their turn have it next
+                    await asyncio.wait(tasks)
+                    results = [task.result() for task in tasks if not task.cancelled()]
+                    settled += [settlement for settlement in results if settlement is not None]
+        return settled
 
     async def abandon(self) -> None:
         """Drop what is still under way; the leases will run out and the rescuer will return it."""
-        tasks = [flight.task for own in self._flights.values() for flight in own.values()]
+        for work in self._work.values():
+            work.ahead.clear()
+        tasks = self._tasks()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, lane: Lane, claim: Claim) -> None:
-        delivery = claim.delivery
-        task = asyncio.create_task(self._work(lane, claim), name=f"delivery {delivery.id}")
-        self._flights[lane][delivery.id] = _Flight(delivery.fence, task)
-        self._unsent[lane].add(delivery.id)
-        task.add_done_callback(lambda _: self._landed(lane, delivery.id))
+    def _tasks(self) -> list[asyncio.Task[Settlement | None]]:
+        flights = [flight for work in self._work.values() for flight in work.flights.values()]
+        return [flight.task for flight in flights if flight.task is not None]
 
-    def _landed(self, lane: Lane, delivery: UUID) -> None:
-        self._flights[lane].pop(delivery, None)
-        self._sent(lane, delivery)
+    def _take(self, lane: Lane, claims: Sequence[Claim]) -> None:
+        work = self._work[lane]
+        flights = [_Flight(claim) for claim in claims]
+        work.flights.update((flight.claim.delivery.id, flight) for flight in flights)
+        work.ahead.extend(flights)
+        self._begin(lane, work)
 
-    def _sent(self, lane: Lane, delivery: UUID) -> None:
-        self._unsent[lane].discard(delivery)
-        if lane in self._waiting and self._room(lane, self._clock.now()):
+    def _begin(self, lane: Lane, work: _Work) -> None:
+        """Let those have their turn that there is room for; the route's width bounds what is claimed, not this."""
+        while work.ahead and work.sending < self._most(lane):
+            flight = work.ahead.popleft()
+            work.sending += 1
+            flight.task = asyncio.create_task(self._see_through(lane, work, flight))
+            flight.task.add_done_callback(partial(self._landed, lane, work, flight))
+
+    def _drop(self, work: _Work, flight: _Flight) -> None:
+        if flight.task is not None:
+            flight.task.cancel()
+        else:
+            work.ahead.remove(flight)
+            del work.flights[flight.claim.delivery.id]
+
+    def _landed(self, lane: Lane, work: _Work, flight: _Flight, _task: asyncio.Task[Settlement | None]) -> None:
+        if work.flights.get(flight.claim.delivery.id) is flight:  # it may have been lost, and claimed again
+            del work.flights[flight.claim.delivery.id]
+        self._sent(lane, work, flight)  # one that was dropped before it began never came to that
+
+    def _sent(self, lane: Lane, work: _Work, flight: _Flight) -> None:
+        if not flight.sent:
+            flight.sent = True
+            work.sending -= 1
+            self._begin(lane, work)
+        self._look(lane, work)
+
+    async def _dispatch(self, lane: Lane, work: _Work, flight: _Flight) -> Settlement:
+        try:
+            return await self._dispatcher.dispatch(flight.claim)
+        finally:
+            work.pace.sent(self._clock.now())
+            self._sent(lane, work, flight)
+
+    def _look(self, lane: Lane, work: _Work) -> None:
+        """Ask for more, if that is what the lane waits for and it has room now."""
+        if lane in self._waiting and work.unsent <= work.few and self._room(lane, self._clock.now()):
             self._waiting.discard(lane)
             self._more()
 
-    async def _dispatch(self, lane: Lane, claim: Claim) -> Settlement:
-        """Dispatch a claim when it is its turn; the route's width bounds what is claimed, and this what is called."""
-        slots = self._slots.setdefault(lane, asyncio.Semaphore(self._concurrency.get(lane.channel, CONCURRENCY)))
-        try:
-            async with slots:
-                return await self._dispatcher.dispatch(claim)
-        finally:
-            self._paces[lane].sent(self._clock.now())
-            self._sent(lane, claim.delivery.id)
-
-    async def _work(self, lane: Lane, claim: Claim) -> Settlement | None:
+    async def _see_through(self, lane: Lane, work: _Work, flight: _Flight) -> Settlement | None:
         """Dispatch and settle one claim; None if nothing was written (the lease runs out, and it is rescued)."""
-        delivery = claim.delivery
+        delivery = flight.claim.delivery
         try:
-            settlement = await self._dispatch(lane, claim)
+            settlement = await self._dispatch(lane, work, flight)
             if not await self._settler.settle(settlement):
                 log.warning("settlement_too_late", delivery=str(delivery.id), state=settlement.state.value)
                 return None
@@ -214,10 +266,15 @@ class LanePool:
                 "dispatch_failed", delivery=str(delivery.id), error=type(error).__name__, where=origin(error)
             )
             return None
+        self._ended(flight.claim, settlement)
+        return settlement
+
+    def _ended(self, claim: Claim, settlement: Settlement) -> None:
+        """Tell of an end that has been written."""
         log.debug(
             "delivery_settled",
-            delivery=str(delivery.id),
-            channel=delivery.channel.value,
+            delivery=str(claim.delivery.id),
+            channel=claim.delivery.channel.value,
             state=settlement.state.value,
             provider=settlement.provider,
         )
@@ -226,4 +283,3 @@ class LanePool:
             self._more()
         if settlement.failure is not None:
             self._failed()
-        return settlement

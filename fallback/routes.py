@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from fallback.pacing import Pacer, Sleep
 from fallback.providers.base import Fault, Ok, Outcome, Permanent, Provider, Transient
 from fallback.registry import ProviderRegistry
-from hub.core.breaker import Breaker, BreakerPolicy, BreakerState, Sign
+from hub.core.breaker import Breaker, BreakerPolicy, BreakerState, Sign, Ticket
 from hub.core.model import Channel, Priority
 from hub.core.rates import Rate
 from hub.ports import Clock, RateLimiter
@@ -24,7 +23,8 @@ log = structlog.get_logger(__name__)
 class Passage:
     """Leave to call a provider for one delivery; `outcomes` are filled in by whoever got it."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    ticket: Ticket
+    outcomes: Sequence[Outcome] = ()
 
 
 class Guard:
@@ -58,33 +58,34 @@ class Guard:
         ready_at = self._breaker.ready_at(now)
         return ready_at if ready_at is None or self.pacer is None else max(ready_at, self.pacer.ready_at(now))
 
-    @asynccontextmanager
-    async def passage(self, priority: Priority, calls: int) -> AsyncIterator[Passage | None]:
-        """Get leave for the calls of one delivery, after waiting for the rate limit; None if there is none now."""
-        if self._breaker.ready_at(now := self._clock.now()) != now or not await self._paced(priority, calls):
-            yield None
-            return
-        ticket = self._breaker.admit(self._clock.now())
-        if ticket is None:
-            yield None
-            return
-        passage = Passage()
-        try:
-            yield passage
-        finally:
-            before = self.state
-            sign, hold = read(passage.outcomes)
-            self._breaker.report(ticket, sign, self._clock.now(), hold=hold)
-            self._tell(before)
+    async def enter(self, priority: Priority, calls: int) -> Passage | None:
+        """Get leave for the calls of one delivery, after waiting for the rate limit; None if there is none now.
 
-    async def _paced(self, priority: Priority, calls: int) -> bool:
-        return self.pacer is None or await self.pacer.enter(priority, calls)
+        Whoever gets it hands it back by `leave`, whatever happens.
+        """
+        if self._breaker.ready_at(now := self._clock.now()) != now:
+            return None
+        if self.pacer is not None:
+            if not await self.pacer.enter(priority, calls):
+                return None
+            now = self._clock.now()
+        ticket = self._breaker.admit(now)
+        return None if ticket is None else Passage(ticket)
 
-    def _tell(self, before: BreakerState) -> None:
-        after = self.state
+    def leave(self, passage: Passage) -> None:
+        """Learn from how the calls ended."""
+        now = self._clock.now()
+        before = self._breaker.state(now)
+        sign, hold = read(passage.outcomes)
+        self._breaker.report(passage.ticket, sign, now, hold=hold)
+        self._tell(before, now)
+
+    def _tell(self, before: BreakerState, now: int) -> None:
+        after = self._breaker.state(now)
+        if before is after is BreakerState.CLOSED:
+            return
         names = {"provider": self.provider.name, "channel": self.channel.value}
         if after is BreakerState.OPEN and before is not after:
-            now = self._clock.now()
             log.warning("breaker_opened", **names, seconds=((self._breaker.ready_at(now) or now) - now) // 1000)
         elif after is BreakerState.CLOSED and before is not after:
             log.info("breaker_closed", **names)

@@ -45,8 +45,7 @@ class Settler:
         self._pending.append((settlement, written))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(), name="settler")
-        # A caller that goes away doesn't take its settlement with it.
-        return await asyncio.shield(written)
+        return await written  # a caller that goes away leaves its settlement here
 
     async def close(self) -> None:
         """Give up what is not written; the leases will run out."""

@@ -163,6 +163,7 @@ async def _worker_alone(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM."""
     from fallback.worker import build_worker
     from hub.app import open_parts
+    from hub.collector import spare_the_collector
     from hub.core.mailbox import DevMailbox
     from hub.monitoring import monitored
 
@@ -189,6 +190,7 @@ async def _worker_alone(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, alone.stop)
+        spare_the_collector()
         async with monitored(parts):
             await alone.run()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 import sys
@@ -14,6 +13,7 @@ import structlog
 import uvicorn
 
 from hub.app import Node, StartBackground, open_node
+from hub.collector import spare_the_collector
 from hub.core.errors import ConfigurationError
 from hub.credentials import load_credentials
 from hub.gateway.detaching import DetachableHttp
@@ -110,17 +110,6 @@ def open_enough_files(connections: int) -> None:
         allowed = wanted
     if allowed < connections + SPARE_FILES:
         log.warning("few_open_files", limit=allowed, needed=connections + SPARE_FILES, see="docs/gateway.md")
-
-
-def spare_the_collector() -> None:
-    """Tell the garbage collector that what is here now stays, and to look less often.
-
-    Nothing of a connection needs it: the few cycles are broken by hand. But every look goes through all that there
-    is, the modules and tens of thousands of connections; that was an eighth of the CPU of a connect.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(25_000, 20, 50)
 
 
 def break_off_silence(listening: socket.socket | TransportSocket, after: int = SILENCE) -> None:

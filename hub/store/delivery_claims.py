@@ -91,7 +91,7 @@ async def claim(
         rows = await _claim_by_tenant(connection, lane, values)
     else:
         rows = await (_claim_shared if lane.shared else _claim_direct).rows(connection, values)
-    claimed = sorted((delivery_of(row) for row in rows), key=lambda delivery: (delivery.due_at, delivery.id))
+    claimed = sorted(delivery_of.all(rows), key=attrgetter("due_at", "id"))
     return await _load(connection, claimed) if claimed else []
 
 
@@ -135,7 +135,7 @@ async def _load_contents(
 ) -> Mapping[tuple[str, UUID], Content]:
     keys = sorted({(delivery.tenant, delivery.notification) for delivery in claimed})
     rows = await _contents.rows(connection, keys)
-    return {(content.tenant, content.id): content for content in map(content_of, rows)}
+    return {(content.tenant, content.id): content for content in content_of.all(rows)}
 
 
 async def load_contacts(
@@ -143,7 +143,7 @@ async def load_contacts(
 ) -> Mapping[tuple[str, str], Contact]:
     """Read the contacts of these `(tenant, user)`; a query for all."""
     rows = await _contacts.rows(connection, people)
-    return {(row.tenant, row.user_id): contact_of(row) for row in rows}
+    return {(row.tenant, row.user_id): contact for row, contact in zip(rows, contact_of.all(rows), strict=True)}
 
 
 async def load_devices(

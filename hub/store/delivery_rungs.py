@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.core.model import DeliveryState, Rung
 from hub.store.delivery_sql import DIRECT, SHARED, Standing, of_kind, queue
 from hub.store.keyed import ByKeys
+from hub.store.rows import member_of
 
 
 class Held(NamedTuple):
@@ -36,6 +37,8 @@ def _standing(standing: Standing, *, shared: bool) -> ByKeys:
     )
 
 
+_rung = member_of(Rung)
+
 direct, of_shared = _standing(DIRECT, shared=False), _standing(SHARED, shared=True)
 
 
@@ -43,7 +46,8 @@ async def rungs(connection: AsyncConnection, group: Sequence[Held]) -> list[Rung
     """Read for each claim how far its recipient has got; None if it is not held any more, or its item is gone."""
     found: dict[Held, Rung] = {}
     for standing in (direct, of_shared):
-        for row in await standing.rows(connection, sorted(set(group) - found.keys())):
-            if row.state == DeliveryState.SENDING.value:
-                found[Held(row.tenant, row.id, row.fence)] = Rung(row.rung)
+        rows = await standing.rows(connection, sorted(set(group) - found.keys()))
+        for tenant, delivery, fence, state, rung in map(tuple, rows):
+            if state == DeliveryState.SENDING.value:
+                found[Held(tenant, delivery, fence)] = _rung(rung)
     return [found.get(held) for held in group]

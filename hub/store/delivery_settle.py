@@ -7,6 +7,7 @@ deliveries themselves, so that settlements never wait for each other in a circle
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, select
@@ -19,23 +20,28 @@ from hub.store.alerts import Failed, count_failures
 from hub.store.bulk import Bulk
 from hub.store.delivery_turns import Key, next_turns, take_turns
 from hub.store.keyed import ByKeys
-from hub.store.rows import Row, Values
+from hub.store.rows import Values
 from hub.store.tables import attempts, deliveries, devices
 
+
+class _Held(NamedTuple):
+    """A delivery as it is found, locked."""
+
+    tenant: str
+    id: UUID
+    state: str
+    fence: int
+    lease_until: int | None
+    due_at: int
+    claims: int
+    attempts: int
+    channel: str
+    provider: str | None
+    provider_message_id: str | None
+
+
 _held = ByKeys(
-    select(
-        deliveries.c.tenant,
-        deliveries.c.id,
-        deliveries.c.state,
-        deliveries.c.fence,
-        deliveries.c.lease_until,
-        deliveries.c.due_at,
-        deliveries.c.claims,
-        deliveries.c.attempts,
-        deliveries.c.channel,
-        deliveries.c.provider,
-        deliveries.c.provider_message_id,
-    ),
+    select(*(deliveries.c[name] for name in _Held._fields)),
     deliveries.c.tenant,
     deliveries.c.id,
     lock=True,
@@ -60,7 +66,7 @@ async def settle(
     turns = await next_turns(connection, [key for key, settlement in wanted.items() if settlement.pull_next], now)
     pulled = {key for turn in turns.values() for key in turn.pulled}
     locked = await _held.rows(connection, sorted({*wanted, *pulled}))
-    held = {(row.tenant, row.id): row for row in locked}
+    held = {(row.tenant, row.id): row for row in map(_Held._make, locked)}
     ours = {
         key: settlement
         for key, settlement in wanted.items()
@@ -88,21 +94,21 @@ def _check(settlement: Settlement, actor: Actor) -> None:
         raise ValueError("a delivery that fails says of what kind the failure is; others have none")
 
 
-def _failed(row: Row, settlement: Settlement) -> Failed:
+def _failed(row: _Held, settlement: Settlement) -> Failed:
     kind = settlement.failure or FailureKind.EXHAUSTED
     provider = settlement.provider or row.provider or ""
     return Failed(AlertGroup(settlement.tenant, Channel(row.channel), provider, kind), settlement.delivery)
 
 
-def _is_ours(row: Row, settlement: Settlement, now: int, *, spent: bool) -> bool:
+def _is_ours(row: _Held, settlement: Settlement, now: int, *, spent: bool) -> bool:
     return (
         row.state == DeliveryState.SENDING.value
         and row.fence == settlement.fence
-        and (not spent or row.lease_until <= now)
+        and (not spent or (row.lease_until is not None and row.lease_until <= now))
     )
 
 
-def _settled(held: Row, settlement: Settlement, now: int) -> Values:
+def _settled(held: _Held, settlement: Settlement, now: int) -> Values:
     """Write what a delivery is once its claim has ended."""
     returned = settlement.state is DeliveryState.QUEUED
     message_id = _storable(settlement.provider_message_id)
@@ -122,7 +128,7 @@ def _settled(held: Row, settlement: Settlement, now: int) -> Values:
     }
 
 
-def _attempts(held: Row, settlement: Settlement) -> Iterator[Values]:
+def _attempts(held: _Held, settlement: Settlement) -> Iterator[Values]:
     """Write attempts. Those of one settlement are one round and share its number, told apart by their endpoints."""
     for attempt in settlement.attempts:
         yield {

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -29,6 +34,9 @@ from hub.core.model import (
 )
 from hub.store.shared_sql import LogView
 from hub.store.tables import inbox_items, notifications
+
+M = TypeVar("M")
+E = TypeVar("E", bound=Enum)
 
 Row = sa.Row[Any]
 Values = dict[str, Any]
@@ -71,25 +79,93 @@ def id_of(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(value)
 
 
-def content_of(row: Row) -> Content:
-    """Read a row of `notifications`, with SQLAlchemy's types or as the driver gives it."""
-    return Content(
-        id=id_of(row.id),
-        tenant=row.tenant,
-        category=row.category,
-        title=row.title,
-        body=row.body,
-        action_url=row.action_url,
-        data=None if row.data is None else row.data.encode(),
-        actor=None if row.actor is None else row.actor.encode(),
-        priority=Priority(row.priority),
-        inbox=bool(row.inbox),
-        collapse_key=row.collapse_key,
-        created_at=row.created_at,
-        deliver_at=row.deliver_at,
-        expires_at=row.expires_at,
-        plan=plan_of(row.plan),
+class Reader(Generic[M]):
+    """Makes models of rows whose columns are called like the model's fields, or as `named` says.
+
+    The columns' places are looked up once for all rows of a result: to find a value by its column's name takes longer
+    than all else that is done with it here.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., M],
+        *,
+        named: Mapping[str, str] | None = None,
+        reads: Mapping[str, Callable[[Any], Any]] | None = None,
+    ) -> None:
+        """Name the columns, and by `reads` how a field's value is made of its column's, where it is another."""
+        names = list(inspect.signature(model).parameters)
+        self._model = model
+        self._columns = [(named or {}).get(name, name) for name in names]
+        self._reads = [(names.index(name), read) for name, read in (reads or {}).items()]
+        self._picks: dict[tuple[str, ...], Callable[[Row], tuple[Any, ...]]] = {}
+
+    def __call__(self, row: Row) -> M:
+        """Read one row."""
+        return self.all([row])[0]
+
+    def all(self, rows: Sequence[Row]) -> list[M]:
+        """Read rows, all of one result."""
+        if not rows:
+            return []
+        pick = self._pick(rows[0]._fields)
+        return [self._made(list(pick(row))) for row in rows]
+
+    def _pick(self, columns: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
+        if columns not in self._picks:
+            self._picks[columns] = itemgetter(*map(columns.index, self._columns))
+        return self._picks[columns]
+
+    def _made(self, values: list[Any]) -> M:
+        for place, read in self._reads:
+            values[place] = read(values[place])
+        return self._model(*values)
+
+
+def member_of(of: type[E]) -> Callable[[Any], E]:
+    """Return what finds an enumeration's member by its value, sooner than the enumeration itself does."""
+    return {member.value: member for member in of}.__getitem__
+
+
+def _encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+@lru_cache(maxsize=1_000)
+def plan_of(text: str) -> tuple[Step, ...]:
+    """Read what `plan_text` wrote."""
+    return tuple(
+        Step(Channel(channel), after, Rung(unless), When(when)) for channel, after, unless, when in json.loads(text)
     )
+
+
+content_of = Reader(
+    Content,
+    reads={
+        "id": id_of,
+        "data": _encoded,
+        "actor": _encoded,
+        "priority": member_of(Priority),
+        "inbox": bool,
+        "plan": plan_of,
+    },
+)
+"""Reads `notifications`, with SQLAlchemy's types or as the driver gives it."""
+contact_of = Reader(Contact, named={"user": "user_id"})
+"""Reads `users`."""
+device_of = Reader(Device, named={"user": "user_id"})
+attempt_of = Reader(Attempt, named={"delivery": "delivery_id"})
+delivery_of = Reader(
+    Delivery,
+    named={"notification": "notification_id", "user": "user_id"},
+    reads={
+        "channel": member_of(Channel),
+        "priority": member_of(Priority),
+        "unless": member_of(Rung),
+        "when": member_of(When),
+        "state": member_of(DeliveryState),
+    },
+)
 
 
 def content_values(content: Content, audience: str | None) -> Values:
@@ -113,18 +189,6 @@ def content_values(content: Content, audience: str | None) -> Values:
         "deliver_at": content.deliver_at,
         "expires_at": content.expires_at,
     }
-
-
-_NO_PLAN = "[]"
-
-
-def plan_of(text: str) -> tuple[Step, ...]:
-    """Read what `plan_text` wrote."""
-    if text == _NO_PLAN:
-        return ()
-    return tuple(
-        Step(Channel(channel), after, Rung(unless), When(when)) for channel, after, unless, when in json.loads(text)
-    )
 
 
 def plan_text(plan: tuple[Step, ...]) -> str:
@@ -164,33 +228,6 @@ def head_of(row: Row | HeadRow, cluster: str) -> Head:
     )
 
 
-def delivery_of(row: Row) -> Delivery:
-    """Read a row of `deliveries`."""
-    return Delivery(
-        id=row.id,
-        tenant=row.tenant,
-        notification=row.notification_id,
-        user=row.user_id,
-        address=row.address,
-        step=row.step,
-        channel=Channel(row.channel),
-        priority=Priority(row.priority),
-        due_at=row.due_at,
-        unless=Rung(row.unless),
-        when=When(row.when),
-        state=DeliveryState(row.state),
-        fence=row.fence,
-        claims=row.claims,
-        attempts=row.attempts,
-        reason=row.reason,
-        provider=row.provider,
-        provider_message_id=row.provider_message_id,
-        finished_at=row.finished_at,
-        forgiven=row.forgiven,
-        created_at=row.created_at,
-    )
-
-
 def delivery_values(delivery: NewDelivery, content: Content) -> Values:
     """Write a row of `deliveries` as it is first stored."""
     return {
@@ -208,35 +245,3 @@ def delivery_values(delivery: NewDelivery, content: Content) -> Values:
         "due_at": delivery.due_at,
         "created_at": content.created_at,
     }
-
-
-def attempt_of(row: Row) -> Attempt:
-    """Read a row of `attempts`."""
-    return Attempt(
-        delivery=row.delivery_id,
-        number=row.number,
-        provider=row.provider,
-        endpoint=row.endpoint,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        outcome=row.outcome,
-        detail=row.detail,
-        provider_message_id=row.provider_message_id,
-    )
-
-
-def contact_of(row: Row) -> Contact:
-    """Read a row of `users`."""
-    return Contact(
-        user=row.user_id,
-        email=row.email,
-        phone=row.phone,
-        name=row.name,
-        locale=row.locale,
-        timezone=row.timezone,
-    )
-
-
-def device_of(row: Row) -> Device:
-    """Read a row of `devices`."""
-    return Device(id=row.id, user=row.user_id, kind=row.kind, token=row.token, created_at=row.created_at, name=row.name)

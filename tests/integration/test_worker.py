@@ -20,12 +20,12 @@ from fallback.rescuer import MAX_CLAIMS
 from fallback.worker import Worker
 from hub.bus.memory import MemoryBus
 from hub.core import wire
-from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkAction, Selection, Step
+from hub.core.model import Attention, Channel, DeliveryState, InboxKey, MarkAction, Priority, Selection, Step
 from hub.core.model.queues import EventKind, Gauges, QueueKey, RateKey, WorkerSign
 from hub.core.plan import RECHECK
 from hub.core.retry import POLICIES
 from hub.core.views import rfc3339
-from hub.ports import ExpansionKey, Settlement
+from hub.ports import ExpansionKey, Lane, Settlement
 from hub.revoked import RevokedTokens
 from hub.service import Hub
 from hub.store.deliveries import SqlDeliveryQueue
@@ -267,6 +267,25 @@ async def test_a_renewed_lease_is_not_rescued_and_a_lost_one_drops_the_work(worl
     assert worker._pool.busy == 0
 
 
+async def test_claims_that_are_dropped_leave_their_place_to_others(world: World) -> None:
+    """Dropped before their task began, and while they waited for their turn."""
+    for _ in range(3):
+        await world.publish({"channel": "email", "after": 0})
+    worker = world.worker(concurrency=1)
+    lane = Lane(Channel.EMAIL, Priority.NORMAL)
+    worker._pool._take(lane, await world.queue.claim(lane, world.clock.now(), LEASE, 2))
+    assert worker._pool.busy == 2
+    world.clock.advance(LEASE)
+    assert await world.queue.rescue(world.clock.now(), MAX_CLAIMS, 100) == 2
+    await worker._pool.renew()
+    assert await worker._pool.drain() == []
+    assert worker._pool.busy == 0
+
+    settled = [each for _ in range(3) for each in await worker.run_once()]
+
+    assert states(settled) == [DeliveryState.SENT] * 3
+
+
 async def test_a_dead_provider_fills_only_its_own_lane_and_critical_has_room(world: World) -> None:
     world.push.block = asyncio.Event()
     for _ in range(5):
@@ -322,6 +341,16 @@ async def test_each_loop_is_woken_for_what_comes_before_its_next_look(world: Wor
         woken.clear()
         worker.on_due(now + due)
         assert woken == expected
+
+
+async def test_what_is_due_shortly_after_what_was_just_claimed_is_not_late(world: World) -> None:
+    for after in (60, 60.2):
+        await world.publish({"channel": "email", "after": after})
+    world.clock.advance(MINUTE)
+    worker = world.worker()
+    assert await worker._pool.fill() == 0
+    assert await worker._pool.fill() == 200
+    await worker._pool.drain()
 
 
 async def test_a_full_lane_goes_on_by_itself(world: World) -> None:

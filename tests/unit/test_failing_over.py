@@ -212,9 +212,10 @@ async def opened(desk: Desk, number: int = 0, channel: Channel = Channel.EMAIL) 
     before, provider.default = provider.default, AWAY
     guard = desk.routes.of(channel).guards[number]
     while desk.state(number, channel) is not BreakerState.OPEN:
-        async with guard.passage(make_delivery().priority, 1) as passage:
-            assert passage is not None
-            passage.outcomes = [AWAY]
+        passage = await guard.enter(make_delivery().priority, 1)
+        assert passage is not None
+        passage.outcomes = [AWAY]
+        guard.leave(passage)
     provider.default = before
     provider.calls.clear()
 

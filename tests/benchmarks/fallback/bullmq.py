@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+from redis.asyncio import Redis
 
 from tests.benchmarks.fallback.told import Told
 from tests.benchmarks.gateway.peers import npm
@@ -31,6 +34,17 @@ def adding(redis_url: str, count: int, delay: int, cores: Collection[int]) -> To
 def working(redis_url: str, count: int, concurrency: int, cores: Collection[int]) -> Told:
     """A process that works off so many jobs which do nothing."""
     return _node("work", redis_url, count, concurrency, cores)
+
+
+@asynccontextmanager
+async def flushing(redis_url: str, *, flushed: bool) -> AsyncIterator[None]:
+    """Have Valkey write a log to the disk, and flush it before it answers, for the length of a block; or not."""
+    async with Redis.from_url(redis_url) as client:
+        if flushed:
+            await client.config_set("appendfsync", "always")
+            await client.config_set("appendonly", "yes")
+        yield
+        await client.config_set("appendonly", "no")
 
 
 def _node(task: str, redis_url: str, count: int, other: int, cores: Collection[int]) -> Told:

@@ -25,8 +25,8 @@ async def enqueue(bench: Bench) -> tuple[list[Figure], list[Bar]]:
     for _ in range(BLOCKS):
         async with bench.database() as own:
             command = [sys.executable, "-m", "tests.benchmarks.fallback.adder", own.postgres_url]
-            ours.append(await _rate(bench, Told([*command, str(bench.deliveries), str(LATER)], SERVER_CORES)))
-            theirs.append(await _rate(bench, bullmq.adding(own.redis_url, bench.deliveries, LATER, SERVER_CORES)))
+            ours.append(await _rate(Told([*command, str(bench.deliveries), str(LATER)], SERVER_CORES)))
+            theirs.append(await _rate(bullmq.adding(own.redis_url, bench.deliveries, LATER, SERVER_CORES)))
     bellwire, peer = statistics.median(ours), statistics.median(theirs)
     return [
         Figure("Bellwire", "notifications with a delivery", bellwire, "/s", plotted=True),
@@ -34,7 +34,7 @@ async def enqueue(bench: Bench) -> tuple[list[Figure], list[Bar]]:
     ], [Bar("× BullMQ", bellwire / peer, OF_BULLMQ)]
 
 
-async def _rate(bench: Bench, adder: Told) -> float:
+async def _rate(adder: Told) -> float:
     async with adder as adding:
         adding.go()
-        return bench.deliveries / float(await adding.line()) * 1000
+        return float(await adding.line())

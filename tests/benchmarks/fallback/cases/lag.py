@@ -28,7 +28,7 @@ async def lag(bench: Bench) -> tuple[list[Figure], list[Bar]]:
     """
     dice = random.Random(11)
     due: dict[UUID, int] = {}
-    async with bench.database() as own, worker(own, SERVER_CORES) as working:
+    async with bench.database() as own, worker(own, SERVER_CORES, times=True) as working:
         working.go()
         bus = RedisBus(own.redis_url)
         async with await open_database(own.postgres_url) as database:
