@@ -37,12 +37,13 @@ IDLE = 1_000
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Flight:
     """A claim being worked on."""
 
     fence: int
     task: asyncio.Task[Settlement | None]
+    leased_until: int
 
 
 class LanePool:
@@ -119,7 +120,7 @@ class LanePool:
                 continue
             claims = await self._queue.claim(lane, now, self._lease, room)
             for claim in claims:
-                self._start(lane, claim)
+                self._start(lane, claim, now + self._lease)
             if len(claims) == room:
                 self._waiting.add(lane)
         return pause
@@ -146,9 +147,12 @@ class LanePool:
         held = [(lane, delivery, flight) for lane, own in self._flights.items() for delivery, flight in own.items()]
         if held:
             claims = [(delivery, flight.fence) for _, delivery, flight in held]
-            ours = set(await self._queue.renew(claims, self._clock.now(), self._lease))
+            now = self._clock.now()
+            ours = set(await self._queue.renew(claims, now, self._lease))
             for lane, delivery, flight in held:
-                if delivery not in ours and self._flights[lane].get(delivery) is flight:
+                if delivery in ours:
+                    flight.leased_until = now + self._lease
+                elif self._flights[lane].get(delivery) is flight:
                     log.warning("lease_lost", delivery=str(delivery))
                     flight.task.cancel()
         return self._lease // RENEWALS
@@ -169,10 +173,10 @@ class LanePool:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, lane: Lane, claim: Claim) -> None:
+    def _start(self, lane: Lane, claim: Claim, leased_until: int) -> None:
         delivery = claim.delivery
         task = asyncio.create_task(self._work(lane, claim), name=f"delivery {delivery.id}")
-        self._flights[lane][delivery.id] = _Flight(delivery.fence, task)
+        self._flights[lane][delivery.id] = _Flight(delivery.fence, task, leased_until)
         self._unsent[lane].add(delivery.id)
         task.add_done_callback(lambda _: self._landed(lane, delivery.id))
 
@@ -186,12 +190,15 @@ class LanePool:
             self._waiting.discard(lane)
             self._more()
 
+    def _is_held(self, lane: Lane, delivery: UUID) -> bool:
+        return self._clock.now() < self._flights[lane][delivery].leased_until
+
     async def _dispatch(self, lane: Lane, claim: Claim) -> Settlement:
         """Dispatch a claim when it is its turn; the route's width bounds what is claimed, and this what is called."""
         slots = self._slots.setdefault(lane, asyncio.Semaphore(self._concurrency.get(lane.channel, CONCURRENCY)))
         try:
             async with slots:
-                return await self._dispatcher.dispatch(claim)
+                return await self._dispatcher.dispatch(claim, lambda: self._is_held(lane, claim.delivery.id))
         finally:
             self._paces[lane].sent(self._clock.now())
             self._sent(lane, claim.delivery.id)

@@ -117,7 +117,7 @@ class Worker:
         self._expander = Expander(
             expansions, clock, channels=frozenset(providers.names()), made=self.nudge, chunk=chunk
         )
-        rescuer = Rescuer(queue, clock, rescued=self._on_rescued)
+        rescuer = Rescuer(queue, clock, lease=lease, rescued=self._on_rescued)
         scheduler = Scheduler(hub.upkeep, clock)
         runner = ScheduleRunner(hub.schedules, clock)
         self._deliveries = DueLoop("deliveries", self._pool.fill, clock, at_most=IDLE, wait=wait, random=random)

@@ -267,6 +267,31 @@ async def test_a_renewed_lease_is_not_rescued_and_a_lost_one_drops_the_work(worl
     assert worker._pool.busy == 0
 
 
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_who_stands_still_between_the_last_look_and_the_send_sends_only_what_is_still_leased(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    renewed: bool,  # noqa: FBT001 - an example's value
+) -> None:
+    notification, worker, look = await world.publish({"channel": "email", "after": 0}), world.worker(), world.queue.rung
+
+    async def look_and_stand_still(*arguments: Any) -> Any:
+        rung = await look(*arguments)
+        if renewed:
+            world.clock.advance(LEASE - 1)
+            await worker._pool.renew()
+            world.clock.advance(1)
+        else:
+            world.clock.advance(LEASE)
+        return rung
+
+    monkeypatch.setattr(world.queue, "rung", look_and_stand_still)
+    expected = DeliveryState.SENT if renewed else DeliveryState.QUEUED
+    assert states(await worker.run_once()) == [expected]
+    assert len(world.email.calls) == renewed
+    assert await world.states(notification) == [expected]
+
+
 async def test_a_dead_provider_fills_only_its_own_lane_and_critical_has_room(world: World) -> None:
     world.push.block = asyncio.Event()
     for _ in range(5):
