@@ -143,7 +143,11 @@ class LanePool:
         return most if width is None else min(most, width)
 
     async def renew(self) -> int:
-        """Extend the leases of what is being worked on; drop the work on what is not ours any more."""
+        """Extend the leases of what is being worked on; drop the work on what is not ours any more.
+
+        What only waits to be settled is not dropped: it may be that very settlement that ended the claim just now, and
+        if it is not, the settlement is refused.
+        """
         held = [(lane, delivery, flight) for lane, own in self._flights.items() for delivery, flight in own.items()]
         if held:
             claims = [(delivery, flight.fence) for _, delivery, flight in held]
@@ -152,7 +156,7 @@ class LanePool:
             for lane, delivery, flight in held:
                 if delivery in ours:
                     flight.leased_until = now + self._lease
-                elif self._flights[lane].get(delivery) is flight:
+                elif self._flights[lane].get(delivery) is flight and delivery in self._unsent[lane]:
                     log.warning("lease_lost", delivery=str(delivery))
                     flight.task.cancel()
         return self._lease // RENEWALS

@@ -20,6 +20,7 @@ from tests.support.ledger import check_account
 from tests.support.locks import in_the_way, until_one_waits
 from tests.support.pigeon import path_of
 from tests.support.postgres import postgres
+from tests.support.scenarios.worker_kills import SETTINGS, worker_kills
 from tests.support.valkey import valkey_server
 from tests.support.workers import LEASE, Workers, open_workers
 
@@ -95,6 +96,13 @@ async def test_killed_before_its_settlement_is_committed(workers: Workers) -> No
     assert workers.carrier.duplicates.total() == WIDTH
 
 
+async def test_killed_again_and_again(postgres_url: str, flushed_redis_url: str, tmp_path: Path) -> None:
+    async with open_workers(postgres_url, flushed_redis_url, tmp_path, SETTINGS) as workers:
+        figures = await worker_kills(workers, deliveries=1_000, kills=3)
+    assert figures.failed > 100
+    assert figures.duplicates <= figures.rescued
+
+
 # A worker stands still for longer than its lease, and goes on
 
 
@@ -110,9 +118,9 @@ async def test_stopped_while_it_sends(workers: Workers) -> None:
     await another_finishes(workers)
     assert carrier.duplicates.total() == WIDTH
     before = await ledger.entries()
-    carrier.release()
     stopped.thaw()
     await asyncio.to_thread(stopped.wait_for_output, "lease_lost")
+    carrier.release()
     assert await asyncio.to_thread(stopped.stop) == 0
     assert await ledger.entries() == before
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+import structlog.testing
 
 from fallback.lanes import LEASE
 from fallback.providers.base import Ok, Permanent, Transient
@@ -265,6 +266,22 @@ async def test_a_renewed_lease_is_not_rescued_and_a_lost_one_drops_the_work(worl
     await worker._pool.renew()
     assert await worker._pool.drain() == []
     assert worker._pool.busy == 0
+
+
+async def test_a_lease_that_ends_with_its_settlement_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal may find that what it asks for has just been settled, before those who settled it hear of that."""
+    worker, settle = world.worker(), world.queue.settle
+    await world.publish({"channel": "email", "after": 0})
+
+    async def settle_and_renew(*arguments: Any) -> Any:
+        settled = await settle(*arguments)
+        await worker._pool.renew()
+        return settled
+
+    monkeypatch.setattr(world.queue, "settle", settle_and_renew)
+    with structlog.testing.capture_logs() as logs:
+        assert states(await worker.run_once()) == [DeliveryState.SENT]
+    assert [entry for entry in logs if entry["log_level"] == "warning"] == []
 
 
 @pytest.mark.parametrize("renewed", [False, True])

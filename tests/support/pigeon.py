@@ -33,11 +33,12 @@ def install(folder: Path, carrier_url: str) -> dict[str, str]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pigeon\nVersion: 1\n")
     points = "\n".join(f"{kind.name} = {__name__}:{kind.__name__}" for kind in (MailPigeon, TextPigeon))
     (info / "entry_points.txt").write_text(f"[bellwire.providers]\n{points}\n")
-    return {"PYTHONPATH": str(folder), "PIGEON_URL": carrier_url}
+    return {"PYTHONPATH": str(folder), **{kind.url_variable: carrier_url for kind in (MailPigeon, TextPigeon)}}
 
 
 class _Pigeon:
     channel: ClassVar[Channel]
+    url_variable: ClassVar[str]
     preference: ClassVar[int] = 50
 
     def __init__(self, url: str) -> None:
@@ -46,11 +47,11 @@ class _Pigeon:
 
     @classmethod
     def configured(cls, settings: Settings) -> bool:
-        return "PIGEON_URL" in os.environ
+        return cls.url_variable in os.environ
 
     @classmethod
     def from_settings(cls, settings: Settings, surroundings: Surroundings) -> Self:
-        return cls(os.environ["PIGEON_URL"])
+        return cls(os.environ[cls.url_variable])
 
     async def send(self, message: Message, endpoint: Endpoint, *, idempotency_key: UUID) -> Outcome:
         try:
@@ -76,6 +77,7 @@ class MailPigeon(_Pigeon):
 
     name: ClassVar[str] = "mailpigeon"
     channel: ClassVar[Channel] = Channel.EMAIL
+    url_variable: ClassVar[str] = "MAIL_PIGEON_URL"
     channels: ClassVar[frozenset[Channel]] = frozenset({Channel.EMAIL})
 
 
@@ -84,4 +86,5 @@ class TextPigeon(_Pigeon):
 
     name: ClassVar[str] = "textpigeon"
     channel: ClassVar[Channel] = Channel.SMS
+    url_variable: ClassVar[str] = "TEXT_PIGEON_URL"
     channels: ClassVar[frozenset[Channel]] = frozenset({Channel.SMS})
