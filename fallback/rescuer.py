@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
@@ -36,13 +36,24 @@ class Rescuing(Protocol):
 class Rescuer:
     """Any number of processes may run one."""
 
-    def __init__(self, queue: Rescuing, clock: Clock, *, lease: int, rescued: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        queue: Rescuing,
+        clock: Clock,
+        *,
+        lease: int,
+        renew: Callable[[], Awaitable[object]],
+        rescued: Callable[[int], None],
+    ) -> None:
         """`rescued` is called with how many deliveries a vanished worker left: they are back in the queue, or dead.
 
+        `renew` extends the leases of this very process. That comes first: however far the clock has jumped, and however
+        long the machine slept, no process rescues what it is sending itself.
         `lease`: milliseconds. An outage in which leases end is not missed between two rounds.
         """
         self._queue = queue
         self._clock = clock
+        self._renew = renew
         self._rescued = rescued
         self._interval = min(INTERVAL, lease // 2)
         self._outage = False
@@ -55,6 +66,7 @@ class Rescuer:
 
         """
         try:
+            await self._renew()
             count = await self._queue.rescue(self._clock.now(), MAX_CLAIMS, 0 if self._outage else BATCH)
         except StoreUnavailable:
             self._outage = True

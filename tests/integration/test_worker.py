@@ -268,6 +268,21 @@ async def test_a_renewed_lease_is_not_rescued_and_a_lost_one_drops_the_work(worl
     assert worker._pool.busy == 0
 
 
+async def test_however_far_the_clock_jumps_a_worker_keeps_what_it_is_sending(world: World) -> None:
+    notification, worker = await world.publish({"channel": "email", "after": 0}), world.worker()
+    later = await world.publish({"channel": "email", "after": "2d"})
+    world.email.block = asyncio.Event()
+    await worker._pool.fill()
+    await world.email.called.wait()
+    world.clock.advance(24 * 60 * MINUTE)
+    await worker._rescuer.round()
+    world.email.block.set()
+    assert states(await worker._pool.drain()) == [DeliveryState.SENT]
+    assert await worker.run_once() == []
+    assert len(world.email.calls) == 1
+    assert [await world.states(each) for each in (notification, later)] == [["sent"], ["queued"]]
+
+
 async def test_a_lease_that_ends_with_its_settlement_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A renewal may find that what it asks for has just been settled, before those who settled it hear of that."""
     worker, settle = world.worker(), world.queue.settle

@@ -91,14 +91,14 @@ class Carrier:
         self._released.set()
         self._released = asyncio.Event()
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait until a call has made something so.
 
         Raises:
             TimeoutError: it did not come to that.
 
         """
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
@@ -107,9 +107,9 @@ class Carrier:
         """Wait until so many calls have come."""
         await self.until(lambda: len(self.calls[path]) >= count)
 
-    async def until_taken(self, count: int) -> None:
+    async def until_taken(self, count: int, patience: float = PATIENCE) -> None:
         """Wait until so many deliveries were taken over."""
-        await self.until(lambda: len(self.taken) >= count)
+        await self.until(lambda: len(self.taken) >= count, patience)
 
     async def go_away(self) -> None:
         """Refuse connections from now on; those there are are broken off."""

@@ -44,11 +44,15 @@ class Workers:
         self._env = env
         self._made: list[BellwireProcess] = []
 
-    def worker(self, **settings: str) -> BellwireProcess:
-        """Make a worker, not started yet; `settings` are further variables of its environment."""
-        made = BellwireProcess(*command("worker"), env={**self._env, **settings})
+    def process(self, *words: str, **settings: str) -> BellwireProcess:
+        """Make a process of `bellwire`, not started yet; `settings` are further variables of its environment."""
+        made = BellwireProcess(*words, env={**self._env, **settings})
         self._made.append(made)
         return made
+
+    def worker(self, **settings: str) -> BellwireProcess:
+        """Make a worker."""
+        return self.process(*command("worker"), **settings)
 
     async def started(self, **settings: str) -> BellwireProcess:
         """Make and start a worker."""
@@ -63,7 +67,7 @@ class Workers:
         """
         [row] = await self.ledger.fetch("SELECT count(*) FROM users")
         users = [f"user-{number:05}" for number in range(row[0], row[0] + count)]
-        await self._introduce(users)
+        await self.introduce(users)
         async with mute(self.database_url) as hub:
             for first in range(0, count, AT_MOST):
                 request = {
@@ -74,7 +78,7 @@ class Workers:
                 }
                 await hub.notifications.publish("default", msgspec.convert(request, wire.PublishIn))
 
-    async def _introduce(self, users: Sequence[str]) -> None:
+    async def introduce(self, users: Sequence[str]) -> None:
         """Store contacts, all at once."""
         connection: asyncpg.Connection = await asyncpg.connect(self.database_url)
         try:
@@ -92,7 +96,7 @@ class Workers:
 
     def words(self) -> str:
         """Return the end of what each has printed."""
-        return "\n".join(f"worker {number}:\n{each.output[-3000:]}" for number, each in enumerate(self._made))
+        return "\n".join(f"process {number}:\n{each.output[-3000:]}" for number, each in enumerate(self._made))
 
 
 @asynccontextmanager

@@ -18,8 +18,13 @@ class Queue:
     def __init__(self, left: int = 0) -> None:
         self.left = left
         self.away = False
+        self.asked: list[str] = []
+
+    async def renew(self) -> None:
+        self.asked.append("renew")
 
     async def rescue(self, now: int, max_claims: int, limit: int) -> int:
+        self.asked.append("rescue")
         if self.away:
             raise StoreUnavailable("away")
         count = min(self.left, limit)
@@ -28,7 +33,7 @@ class Queue:
 
 
 def rescuer(queue: Queue, rescued: list[int], lease: int = LEASE) -> Rescuer:
-    return Rescuer(queue, ManualClock(), lease=lease, rescued=rescued.append)
+    return Rescuer(queue, ManualClock(), lease=lease, renew=queue.renew, rescued=rescued.append)
 
 
 async def test_it_goes_on_until_nothing_is_left() -> None:
@@ -36,6 +41,12 @@ async def test_it_goes_on_until_nothing_is_left() -> None:
     made = rescuer(Queue(BATCH + 1), rescued)
     assert [await made.round(), await made.round(), await made.round()] == [0, INTERVAL, INTERVAL]
     assert rescued == [BATCH, 1]
+
+
+async def test_what_this_process_holds_is_renewed_before_it_could_be_taken_for_lost() -> None:
+    queue = Queue()
+    await rescuer(queue, []).round()
+    assert queue.asked == ["renew", "rescue"]
 
 
 @pytest.mark.parametrize(("lease", "pause"), [(LEASE, INTERVAL), (2_000, 1_000)])

@@ -22,6 +22,8 @@ FAILING = 0.2
 """The share of calls that fail for now: half of them for the recipient, half for the provider."""
 SETTINGS = {"BELLWIRE_MAX_ATTEMPTS": '{"email": 20}', "BELLWIRE_CONCURRENCY": '{"email": 32}'}
 """Attempts beyond all chance: what is counted here are successes."""
+PATIENCE = 900.0
+"""Seconds until the next kill, or the end, after which something must be wrong."""
 _NEWS_EVERY = 5_000
 _LOOK_EVERY = 0.5
 """Seconds between two looks whether all have ended."""
@@ -70,12 +72,12 @@ async def worker_kills(
     crew = [workers.worker() for _ in range(CREW)]
     await asyncio.gather(*(asyncio.to_thread(each.start) for each in crew))
     for at in sorted(dice.randrange(deliveries * 8 // 10) for _ in range(kills)):
-        await carrier.until_taken(at + 1)
+        await carrier.until_taken(at + 1, PATIENCE)
         victim = dice.choice(crew)
         await asyncio.to_thread(victim.kill)
         tell(f"killed one of {CREW} after {len(carrier.taken)} were sent")
         await asyncio.to_thread(victim.start)
-    await carrier.until_taken(deliveries * 8 // 10)
+    await carrier.until_taken(deliveries * 8 // 10, PATIENCE)
     while {"queued", "sending"} & (await ledger.states()).keys():
         # Waits grow to minutes for those few that fail again and again.
         await ledger.hasten()
