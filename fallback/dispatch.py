@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -17,7 +17,7 @@ from fallback.render import Message, Renderer
 from fallback.routes import Guard, Routes, passes_on
 from hub.core.errors import StoreUnavailable
 from hub.core.model import Attention, Channel, InboxKey, Rung, When
-from hub.core.plan import Decision, Endpoint, NotNow, Send, decide, endpoints
+from hub.core.plan import Decision, Endpoint, NotNow, Send, Snooze, decide, endpoints
 from hub.core.retry import POLICIES, Random, RetryPolicy
 from hub.ports import Claim, Clock, Presence, Settlement
 
@@ -25,6 +25,7 @@ PROVIDER_TIMEOUT = 15.0
 """Seconds until a call to a provider counts as failed: longer than providers' own limits, shorter than a lease."""
 
 NOBODY_READY = "Waiting: no provider of the channel can take it at present."
+TOO_LATE = "Waiting: its worker stood still for so long that another may have sent it."
 
 log = structlog.get_logger(__name__)
 
@@ -61,12 +62,13 @@ class Dispatcher:
         self._random = random
         self._timeout = timeout
 
-    async def dispatch(self, claim: Claim) -> Settlement:
+    async def dispatch(self, claim: Claim, is_held: Callable[[], bool] = lambda: True) -> Settlement:
         """Decide, send if that is the decision, and say how the claim ends.
 
         One provider after the other has its turn, until none of the endpoints is left that another one might reach.
         Whatever has to be waited for (a rate limit) is waited for first: before each turn the rung is read, as the
-        last thing before the calls.
+        last thing before the calls; and after that `is_held`, whether the lease still runs by this process's clock: who
+        stood still in between must not go on as if nothing had been.
 
         Raises:
             StoreUnavailable: the rung could not be read; nothing was sent.
@@ -74,7 +76,7 @@ class Dispatcher:
         """
         delivery = claim.delivery
         route = self._routes.of(delivery.channel)
-        sending = await self._prepare(claim, provided=bool(route.guards))
+        sending = await self._prepare(claim, is_held, provided=bool(route.guards))
         for guard in route.starting_at(delivery.provider if delivery.attempts else None):
             if not isinstance(sending.decide(Rung.NONE, self._clock.now()), Send):
                 break  # a turn would be wasted
@@ -93,12 +95,13 @@ class Dispatcher:
         decision = sending.decide(await self._rung(claim), self._clock.now())
         return hold(claim, NOBODY_READY) if isinstance(decision, Send) else end(claim, decision, sending.round())
 
-    async def _prepare(self, claim: Claim, *, provided: bool) -> _Sending:
+    async def _prepare(self, claim: Claim, is_held: Callable[[], bool], *, provided: bool) -> _Sending:
         locale = claim.contact.locale if claim.contact else None
         reachable = endpoints(claim.delivery, claim.contact, claim.devices)
         done = claim.done_endpoints | claim.refused_endpoints
         return _Sending(
             claim=claim,
+            is_held=is_held,
             message=self._renderer.render(claim.content, claim.delivery.channel, locale),
             reachable=reachable,
             attention=await self._attention(claim),
@@ -116,6 +119,8 @@ class Dispatcher:
             decision = sending.decide(await self._rung(sending.claim), self._clock.now())
             if not isinstance(decision, Send):
                 return decision
+            if not sending.is_held():
+                return Snooze(sending.claim.delivery.due_at, TOO_LATE)
             calls = await self._calls(guard.provider, sending, decision.endpoints)
             passage.outcomes = [call.outcome for call in calls]
         finally:
@@ -165,6 +170,7 @@ class _Sending:
     """A claim on its way from provider to provider."""
 
     claim: Claim
+    is_held: Callable[[], bool]
     message: Message
     reachable: Sequence[Endpoint]
     attention: Attention

@@ -44,6 +44,7 @@ class _Flight:
     """A claim from when it was made until it is settled."""
 
     claim: Claim
+    leased_until: int
     task: asyncio.Task[Settlement | None] | None = None
     """None while it waits for its turn."""
     sent: bool = False
@@ -137,7 +138,7 @@ class LanePool:
                 self._waiting.add(lane)
                 continue
             claims = await self._queue.claim(lane, now, self._lease, room)
-            self._take(lane, claims)
+            self._take(lane, claims, now + self._lease)
             if len(claims) == room:
                 self._waiting.add(lane)
             elif claims:
@@ -166,13 +167,20 @@ class LanePool:
         return self._concurrency.get(lane.channel, CONCURRENCY)
 
     async def renew(self) -> int:
-        """Extend the leases of what is being worked on; drop the work on what is not ours any more."""
+        """Extend the leases of what is being worked on; drop the work on what is not ours any more.
+
+        What only waits to be settled is not dropped: it may be that very settlement that ended the claim just now, and
+        if it is not, the settlement is refused.
+        """
         held = [(work, delivery, flight) for work in self._work.values() for delivery, flight in work.flights.items()]
         if held:
             claims = [(delivery, flight.claim.delivery.fence) for _, delivery, flight in held]
-            ours = set(await self._queue.renew(claims, self._clock.now(), self._lease))
+            now = self._clock.now()
+            ours = set(await self._queue.renew(claims, now, self._lease))
             for work, delivery, flight in held:
-                if delivery not in ours and work.flights.get(delivery) is flight:
+                if delivery in ours:
+                    flight.leased_until = now + self._lease
+                elif work.flights.get(delivery) is flight and not flight.sent:
                     log.warning("lease_lost", delivery=str(delivery))
                     self._drop(work, flight)
         return self._lease // RENEWALS
@@ -201,9 +209,9 @@ class LanePool:
         flights = [flight for work in self._work.values() for flight in work.flights.values()]
         return [flight.task for flight in flights if flight.task is not None]
 
-    def _take(self, lane: Lane, claims: Sequence[Claim]) -> None:
+    def _take(self, lane: Lane, claims: Sequence[Claim], leased_until: int) -> None:
         work = self._work[lane]
-        flights = [_Flight(claim) for claim in claims]
+        flights = [_Flight(claim, leased_until) for claim in claims]
         work.flights.update((flight.claim.delivery.id, flight) for flight in flights)
         work.ahead.extend(flights)
         self._begin(lane, work)
@@ -237,7 +245,7 @@ class LanePool:
 
     async def _dispatch(self, lane: Lane, work: _Work, flight: _Flight) -> Settlement:
         try:
-            return await self._dispatcher.dispatch(flight.claim)
+            return await self._dispatcher.dispatch(flight.claim, lambda: self._clock.now() < flight.leased_until)
         finally:
             work.pace.sent(self._clock.now())
             self._sent(lane, work, flight)

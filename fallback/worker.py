@@ -117,7 +117,7 @@ class Worker:
         self._expander = Expander(
             expansions, clock, channels=frozenset(providers.names()), made=self.nudge, chunk=chunk
         )
-        rescuer = Rescuer(queue, clock, rescued=self._on_rescued)
+        self._rescuer = Rescuer(queue, clock, lease=lease, renew=self._pool.renew, rescued=self._on_rescued)
         scheduler = Scheduler(hub.upkeep, clock)
         runner = ScheduleRunner(hub.schedules, clock)
         self._deliveries = DueLoop("deliveries", self._pool.fill, clock, at_most=IDLE, wait=wait, random=random)
@@ -126,7 +126,7 @@ class Worker:
         self._schedules = DueLoop("schedules", runner.round, clock, at_most=LOOK, wait=wait, random=random)
         self._leases = Loop("leases", self._pool.renew, wait=wait, random=random)
         self._others = [
-            Loop("rescuer", rescuer.round, wait=wait, random=random),
+            Loop("rescuer", self._rescuer.round, wait=wait, random=random),
             Loop("leftovers", scheduler.leftovers, wait=wait, random=random),
             Loop("housekeeping", scheduler.housekeeping, wait=wait, random=random),
             Loop("ended schedules", runner.forget, wait=wait, random=random),

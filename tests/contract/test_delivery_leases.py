@@ -14,8 +14,10 @@ from hub.ports import DeliveryQueue
 from hub.store import delivery_settle
 from hub.store.engine import Database
 from tests.support.clock import START
-from tests.support.queue import EMAIL, LEASE, MAX_CLAIMS, SECOND, TOUCHES, claim_one, settled
+from tests.support.queue import EMAIL, LEASE, MAX_CLAIMS, SECOND, SMS, TOUCHES, claim_one, settled
 from tests.support.rows import Rows
+
+MINUTE, HOUR = 60_000, 3_600_000
 
 
 class TestRenew:
@@ -172,3 +174,41 @@ class TestRescue:
             ("cancelled", "Seen before it was sent."),
         ]
         assert await queue.next_due() == {}
+
+
+class TestClocksApart:
+    """Processes read the database's clock at different times: for a while after it was set they disagree."""
+
+    async def test_who_is_behind_neither_claims_early_nor_takes_what_another_holds(
+        self, queue: DeliveryQueue, rows: Rows
+    ) -> None:
+        await rows.notification(plan=[Step(Channel.EMAIL, HOUR), Step(Channel.SMS, 2 * HOUR)])
+        behind, ahead = START + HOUR - 1, START + HOUR + MINUTE
+
+        assert await queue.claim(EMAIL, behind, LEASE, 10) == []
+        held = await claim_one(queue, ahead)
+
+        assert await queue.claim(EMAIL, behind, LEASE, 10) == []
+        assert await queue.rescue(behind + LEASE, MAX_CLAIMS, 100) == 0
+        assert await queue.settle([settled(held, DeliveryState.SENT)], behind) == [held.delivery.id]
+        assert await queue.rescue(ahead + LEASE, MAX_CLAIMS, 100) == 0
+        assert await queue.claim(EMAIL, ahead, LEASE, 10) == []
+        assert await queue.claim(SMS, ahead, LEASE, 10) == []
+
+    async def test_a_clock_that_was_set_back_shortens_no_lease(self, queue: DeliveryQueue, rows: Rows) -> None:
+        await rows.notification(plan=[Step(Channel.EMAIL, 0)])
+        held = await claim_one(queue, START + HOUR)
+
+        assert await queue.renew([(held.delivery.id, held.delivery.fence)], START, LEASE) == [held.delivery.id]
+        assert await queue.rescue(START + LEASE - 1, MAX_CLAIMS, 100) == 0
+        assert await queue.settle([settled(held, DeliveryState.SENT)], START) == [held.delivery.id]
+
+    async def test_what_is_put_off_by_who_is_ahead_comes_no_earlier_for_who_is_behind(
+        self, queue: DeliveryQueue, rows: Rows
+    ) -> None:
+        await rows.notification(plan=[Step(Channel.EMAIL, 0)])
+        held, again = await claim_one(queue, START + HOUR), START + HOUR + MINUTE
+        await queue.settle([settled(held, DeliveryState.QUEUED, "busy", due_at=again)], START + HOUR)
+
+        assert await queue.claim(EMAIL, again - 1, LEASE, 10) == []
+        assert [claim.delivery.id for claim in await queue.claim(EMAIL, again, LEASE, 10)] == [held.delivery.id]

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fallback.expander import CHUNK
@@ -19,6 +19,7 @@ from hub.ports import ExpansionKey
 from hub.store.clock import DatabaseClock
 from hub.store.engine import Database, open_database
 from hub.store.tables import deliveries, inbox_heads, memberships, users
+from tests.support.locks import until_one_waits
 from tests.support.process import BellwireProcess
 from tests.support.shared_rows import POSITION, TOPIC, SharedRows
 from tests.support.smtp_fake import SmtpFake
@@ -59,8 +60,8 @@ async def test_a_worker_killed_within_a_chunk(database: Database, postgres_url: 
         async with database.writer() as connection, connection.begin_nested() as in_the_way:
             await connection.execute(insert(deliveries).values(_delivery(notification, MEMBERS[CHUNK + 50])))
             await asyncio.to_thread(first.start)
-            async with asyncio.timeout(PATIENCE):
-                await _until_it_waits(database)
+            # A worker that starts may wait for other things.
+            await until_one_waits(postgres_url, "%INSERT INTO deliveries%")
             await asyncio.to_thread(first.kill)
             await in_the_way.rollback()
         made = CHUNK // 10
@@ -80,18 +81,6 @@ async def test_a_worker_killed_within_a_chunk(database: Database, postgres_url: 
     mails = Counter(smtp.recipients)
     assert set(mails) == {f"{user}@example.com" for user in REACHABLE}
     assert mails.total() - len(REACHABLE) <= CONCURRENCY, "only what was being sent when it was killed"
-
-
-async def _until_it_waits(database: Database) -> None:
-    """Wait until deliveries are being inserted that have to wait; a worker that starts may wait for other things."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO deliveries%'"
-    )
-    while True:
-        async with database.reader() as connection:
-            if (await connection.execute(waiting)).scalar_one():
-                return
 
 
 async def _audience(connection: AsyncConnection) -> None:

@@ -15,6 +15,7 @@ from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
 from hub.store.schedules import SqlScheduleStore
 from hub.store.tables import inbox_heads, notifications
+from tests.support.locks import until_one_waits
 from tests.support.process import BellwireProcess
 from tests.support.schedules import added, found, interval_of, schedule
 
@@ -37,7 +38,7 @@ def env(postgres_url: str, flushed_redis_url: str) -> dict[str, str]:
     }
 
 
-async def test_workers_killed_while_many_fire(database: Database, env: dict[str, str]) -> None:
+async def test_workers_killed_while_many_fire(database: Database, env: dict[str, str], postgres_url: str) -> None:
     """One is killed within the transaction of a run, another while two of them fire what is due every second."""
     store, clock = SqlScheduleStore(database), DatabaseClock(database)
     await clock.sync()
@@ -60,7 +61,7 @@ async def test_workers_killed_while_many_fire(database: Database, env: dict[str,
         async with database.writer() as in_the_way:
             await in_the_way.execute(held)
             await asyncio.to_thread(first.start)
-            await _until_somebody_waits(database)
+            await until_one_waits(postgres_url)
             await asyncio.to_thread(first.kill)
         assert await _published(database) == {}, "killed half-way through: nothing is stored"
         await asyncio.gather(asyncio.to_thread(second.start), asyncio.to_thread(third.start))
@@ -92,12 +93,3 @@ async def _until_published(database: Database, count: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await _published(database)).total() < count:
             pass
-
-
-async def _until_somebody_waits(database: Database) -> None:
-    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            async with database.reader() as connection:
-                if (await connection.execute(waiting)).scalar_one():
-                    return

@@ -16,22 +16,11 @@ import redis
 import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
-from hub.bus.memory import MemoryBus, MemoryPresence
 from hub.core import wire
 from hub.core.model import InboxKey
 from hub.keyring import Keyring
-from hub.revoked import RevokedTokens
-from hub.service import Hub
 from hub.settings import Settings
-from hub.store.clock import DatabaseClock
-from hub.store.directory import SqlDirectory
-from hub.store.engine import open_database
-from hub.store.inbox import SqlInboxStore
-from hub.store.personal import SqlPersonalData
-from hub.store.revocations import SqlRevocations
-from hub.store.schedules import SqlScheduleStore
-from hub.store.shared import SqlSharedLog
-from hub.store.tickets import SqlTicketStore
+from tests.support.mute import mute
 from tests.support.process import BellwireProcess
 from tests.support.reference_client import ReferenceClient
 from tests.support.smtp_fake import SmtpFake
@@ -268,26 +257,6 @@ async def test_a_killed_worker_loses_no_delivery(cluster: Cluster) -> None:
 async def states(cluster: Cluster, notification: str) -> set[str]:
     state = (await cluster.http.get(f"{cluster.a.url}/v1/notifications/{notification}")).json()
     return {delivery["state"] for delivery in state["deliveries"]}
-
-
-@asynccontextmanager
-async def mute(database_url: str) -> AsyncIterator[Hub]:
-    """Use cases that commit without telling, as in a node that dies between the two."""
-    async with await open_database(database_url) as database:
-        clock = DatabaseClock(database)
-        await clock.sync()
-        yield Hub(
-            inbox=SqlInboxStore(database),
-            log=SqlSharedLog(database),
-            directory=SqlDirectory(database),
-            personal=SqlPersonalData(database),
-            tickets=SqlTicketStore(database),
-            schedules=SqlScheduleStore(database),
-            bus=MemoryBus(),  # nobody else hears it
-            presence=MemoryPresence(),
-            clock=clock,
-            revoked=RevokedTokens(SqlRevocations(database), clock),
-        )
 
 
 EVERYBODY = wire.AudienceIn(broadcast=True)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+import structlog.testing
 
 from fallback.lanes import LEASE
 from fallback.providers.base import Ok, Permanent, Transient
@@ -273,7 +274,7 @@ async def test_claims_that_are_dropped_leave_their_place_to_others(world: World)
         await world.publish({"channel": "email", "after": 0})
     worker = world.worker(concurrency=1)
     lane = Lane(Channel.EMAIL, Priority.NORMAL)
-    worker._pool._take(lane, await world.queue.claim(lane, world.clock.now(), LEASE, 2))
+    worker._pool._take(lane, await world.queue.claim(lane, world.clock.now(), LEASE, 2), world.clock.now() + LEASE)
     assert worker._pool.busy == 2
     world.clock.advance(LEASE)
     assert await world.queue.rescue(world.clock.now(), MAX_CLAIMS, 100) == 2
@@ -284,6 +285,60 @@ async def test_claims_that_are_dropped_leave_their_place_to_others(world: World)
     settled = [each for _ in range(3) for each in await worker.run_once()]
 
     assert states(settled) == [DeliveryState.SENT] * 3
+async def test_however_far_the_clock_jumps_a_worker_keeps_what_it_is_sending(world: World) -> None:
+    notification, worker = await world.publish({"channel": "email", "after": 0}), world.worker()
+    later = await world.publish({"channel": "email", "after": "2d"})
+    world.email.block = asyncio.Event()
+    await worker._pool.fill()
+    await world.email.called.wait()
+    world.clock.advance(24 * 60 * MINUTE)
+    await worker._rescuer.round()
+    world.email.block.set()
+    assert states(await worker._pool.drain()) == [DeliveryState.SENT]
+    assert await worker.run_once() == []
+    assert len(world.email.calls) == 1
+    assert [await world.states(each) for each in (notification, later)] == [["sent"], ["queued"]]
+
+
+async def test_a_lease_that_ends_with_its_settlement_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal may find that what it asks for has just been settled, before those who settled it hear of that."""
+    worker, settle = world.worker(), world.queue.settle
+    await world.publish({"channel": "email", "after": 0})
+
+    async def settle_and_renew(*arguments: Any) -> Any:
+        settled = await settle(*arguments)
+        await worker._pool.renew()
+        return settled
+
+    monkeypatch.setattr(world.queue, "settle", settle_and_renew)
+    with structlog.testing.capture_logs() as logs:
+        assert states(await worker.run_once()) == [DeliveryState.SENT]
+    assert [entry for entry in logs if entry["log_level"] == "warning"] == []
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_who_stands_still_between_the_last_look_and_the_send_sends_only_what_is_still_leased(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    renewed: bool,  # noqa: FBT001 - an example's value
+) -> None:
+    notification, worker, look = await world.publish({"channel": "email", "after": 0}), world.worker(), world.queue.rung
+
+    async def look_and_stand_still(*arguments: Any) -> Any:
+        rung = await look(*arguments)
+        if renewed:
+            world.clock.advance(LEASE - 1)
+            await worker._pool.renew()
+            world.clock.advance(1)
+        else:
+            world.clock.advance(LEASE)
+        return rung
+
+    monkeypatch.setattr(world.queue, "rung", look_and_stand_still)
+    expected = DeliveryState.SENT if renewed else DeliveryState.QUEUED
+    assert states(await worker.run_once()) == [expected]
+    assert len(world.email.calls) == renewed
+    assert await world.states(notification) == [expected]
 
 
 async def test_a_dead_provider_fills_only_its_own_lane_and_critical_has_room(world: World) -> None:

@@ -41,9 +41,66 @@ _ROOM = 2 << 30
 _PREFIX = "bellwire-pg-"
 
 
+class Postgres:
+    """A server of one's own, that can be stopped, killed and started again over the same files."""
+
+    def __init__(
+        self, binaries: Path, home: Path, account: pwd.struct_passwd | None, settings: Mapping[str, str]
+    ) -> None:
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        self._command = [str(binaries / "postgres"), "-D", str(home / "data"), "-k", str(home), *options]
+        self._home = home
+        self._account = account
+        self._server: subprocess.Popen[str] | None = None
+        self._log: _Log | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL of its `postgres` database, the same across restarts."""
+        return f"postgresql://postgres:@/postgres?host={self._home}"
+
+    def start(self) -> None:
+        """Start it; returns once it takes connections (blocks, and belongs into the main thread: it dies with it)."""
+        self._server = subprocess.Popen(
+            self._command,
+            user=self._account and self._account.pw_uid,
+            group=self._account and self._account.pw_gid,
+            cwd=self._home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for pytest, which then stops the server in order
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads of ours hold locks when servers start
+        )
+        self._log = _Log(self._server)
+        self._log.wait_until_ready()
+
+    def stop(self) -> None:
+        """Shut it down: sessions are told and ended, what is committed is on the disk. Nothing, if it does not run."""
+        self._end(signal.SIGINT)
+
+    def crash(self) -> None:
+        """End it in the middle of whatever it does, as a machine that fails; it recovers when it starts."""
+        self._end(signal.SIGQUIT)
+
+    def _end(self, how: signal.Signals) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.send_signal(how)
+        try:
+            server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        assert self._log is not None
+        self._log.close()
+
+
 @contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[str]:
-    """Run a server on a Unix socket; yields the URL of its `postgres` database.
+def postgres(*, durable: bool = False) -> Iterator[Postgres]:
+    """Run a server of one's own on a Unix socket for the length of a block.
 
     `durable`: on the disk, and flushed to it at each commit, as in production; tests do without.
     """
@@ -54,12 +111,22 @@ def postgres_server(*, durable: bool = False) -> Iterator[str]:
         if account is not None:
             binaries = _reachable(binaries, home)
             os.chown(home, account.pw_uid, account.pw_gid)
-        data = home / "data"
-        _initialise(binaries, data, account)
-        with _running(binaries, data, home, account, _SETTINGS if durable else _SETTINGS | _HASTY):
-            yield f"postgresql://postgres:@/postgres?host={home}"
+        _initialise(binaries, home / "data", account)
+        server = Postgres(binaries, home, account, _SETTINGS if durable else _SETTINGS | _HASTY)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(home)
+
+
+@contextmanager
+def postgres_server(*, durable: bool = False) -> Iterator[str]:
+    """Run a server; yields the URL of its `postgres` database."""
+    with postgres(durable=durable) as server:
+        yield server.url
 
 
 def _home(*, durable: bool) -> Path:
@@ -134,37 +201,6 @@ def _initialise(binaries: Path, data: Path, account: pwd.struct_passwd | None) -
     )
     if made.returncode != 0:
         raise RuntimeError(f"initdb failed: {made.stderr}")
-
-
-@contextmanager
-def _running(
-    binaries: Path, data: Path, socket_folder: Path, account: pwd.struct_passwd | None, settings: Mapping[str, str]
-) -> Iterator[None]:
-    options = [f"--{name}={value}" for name, value in settings.items()]
-    server = subprocess.Popen(
-        [binaries / "postgres", "-D", data, "-k", socket_folder, *options],
-        user=account and account.pw_uid,
-        group=account and account.pw_gid,
-        cwd=data.parent,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for pytest, which then stops the server in order
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads of ours hold locks when the session's fixtures start
-    )
-    log = _Log(server)
-    try:
-        log.wait_until_ready()
-        yield
-    finally:
-        server.send_signal(signal.SIGINT)  # "fast" shutdown
-        try:
-            server.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        log.close()
 
 
 def _die_with_parent() -> None:

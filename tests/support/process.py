@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -107,6 +108,14 @@ class BellwireProcess:
     def kill(self) -> int:
         """End it with SIGKILL, in the middle of whatever it does."""
         return self._end(subprocess.Popen.kill)
+
+    def freeze(self) -> None:
+        """Stop it where it is (SIGSTOP): connections stay open, nothing goes on."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def __enter__(self) -> Self:
         self.start()

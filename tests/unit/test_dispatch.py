@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -43,6 +44,7 @@ async def dispatched(
     rung: OneRung | None = None,
     attention: Attention = Attention.OFFLINE,
     timeout: float = 15.0,  # noqa: ASYNC109 - handed on
+    is_held: Callable[[], bool] = lambda: True,
 ) -> Settlement:
     clock = ManualClock()
     dispatcher = Dispatcher(
@@ -54,7 +56,7 @@ async def dispatched(
         random=lambda: 0.0,
         timeout=timeout,
     )
-    return await dispatcher.dispatch(claim)
+    return await dispatcher.dispatch(claim, is_held)
 
 
 def push(
@@ -92,6 +94,14 @@ async def test_a_lost_claim_is_not_sent() -> None:
     settlement = await dispatched(make_claim(), provider, rung=OneRung(None))
     assert settlement.state is DeliveryState.CANCELLED
     assert provider.calls == []
+
+
+async def test_who_stood_still_since_the_rung_was_read_does_not_send() -> None:
+    provider, claim = ScriptedProvider(), make_claim()
+    settlement = await dispatched(claim, provider, is_held=lambda: False)
+    assert provider.calls == []
+    assert (settlement.state, settlement.due_at) == (DeliveryState.QUEUED, claim.delivery.due_at)
+    assert settlement.provider_calls == 0
 
 
 async def test_without_the_rung_nothing_is_sent() -> None:

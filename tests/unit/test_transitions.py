@@ -8,11 +8,11 @@ import pytest
 from hub.core.model import DeliveryState
 from hub.core.transitions import ENDS, TRANSITIONS, Actor, may, sources
 
-DIAGRAM = Path(__file__).parents[2] / "docs" / "operating.md"
+DIAGRAM = Path(__file__).parents[2] / "docs" / "fallback.md"
 
 
 def test_the_diagram_is_the_table() -> None:
-    """Each arrow of docs/operating.md, with whoever may go along it."""
+    """Each arrow of docs/fallback.md, with whoever may go along it."""
     text = DIAGRAM.read_text(encoding="utf-8")
     drawn = {
         (DeliveryState(before), DeliveryState(after)): frozenset(map(Actor, actors.split(", ")))
