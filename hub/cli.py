@@ -151,6 +151,7 @@ async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[Bus
         presence=parts.presence,
         limiter=parts.limiter,
         alerts=parts.alerts,
+        outages=parts.outages,
         reports=parts.reports,
         caretaker=parts.caretaker,
     )
@@ -181,6 +182,7 @@ async def _worker_alone(settings: Settings) -> None:
             presence=parts.presence,
             limiter=parts.limiter,
             alerts=parts.alerts,
+            outages=parts.outages,
             reports=parts.reports,
             caretaker=parts.caretaker,
         )
