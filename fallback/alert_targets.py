@@ -8,28 +8,20 @@ import hmac
 import logging
 from binascii import Error as NotBase64
 from collections.abc import Mapping
-from typing import Any
 
 import httpx2
 import msgspec
 
 from fallback.alerter import TIMEOUT, Target
+from fallback.notices import Notice
 from fallback.providers.base import Threads, import_extra
 from hub.core.errors import BellwireError, ConfigurationError
-from hub.core.model import Alert, FailureKind
 from hub.core.views import rfc3339
 from hub.settings import Settings
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how secrets begin, no secret
 _SHORTEST_SECRET = 24
 """Bytes, as Standard Webhooks asks for."""
-
-_KINDS = {
-    FailureKind.REFUSED: "refused by the provider",
-    FailureKind.EXHAUSTED: "given up after all attempts",
-    FailureKind.PROVIDER: "not sent: the provider refuses our account",
-    FailureKind.CRASHED: "given up: worker after worker vanished while sending",
-}
 
 
 class NotTaken(BellwireError):
@@ -54,10 +46,11 @@ class Webhook:
         self._key = read_secret(secret)
         self._client = httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
 
-    async def tell(self, alert: Alert, now: int) -> None:
-        """Post the alert; anything but a 2xx is a failure."""
-        body = msgspec.json.encode(payload(alert, now))
-        headers = {"Content-Type": "application/json", **signed(self._key, message_id(alert), now // 1000, body)}
+    async def tell(self, notice: Notice, now: int) -> None:
+        """Post the notice; anything but a 2xx is a failure."""
+        data = {**notice.data, "text": f"{notice.subject}\n{notice.text}"}
+        body = msgspec.json.encode({"type": notice.type, "timestamp": rfc3339(now), "data": data})
+        headers = {"Content-Type": "application/json", **signed(self._key, notice.id, now // 1000, body)}
         response = await self._client.post(self._url, content=body, headers=headers)
         if not response.is_success:
             raise NotTaken(f"the webhook answered {response.status_code}")
@@ -83,18 +76,22 @@ class Apprise:
         # It logs what it cannot use or reach, whole: with the tokens that its URLs consist of.
         logging.getLogger("apprise").setLevel(logging.CRITICAL)
         self._text = sdk.NotifyFormat.TEXT
-        self._failure = sdk.NotifyType.FAILURE
+        self._failure, self._success = sdk.NotifyType.FAILURE, sdk.NotifyType.SUCCESS
         self._apprise = sdk.Apprise()
         if not self._apprise.add(urls) or not len(self._apprise):
             raise ConfigurationError("BELLWIRE_ALERT_URLS holds something that is no Apprise URL")
         self._threads = Threads("apprise", 4)
 
-    async def tell(self, alert: Alert, now: int) -> None:  # noqa: ARG002 - the protocol's
+    async def tell(self, notice: Notice, now: int) -> None:  # noqa: ARG002 - the protocol's
         """Tell all of the URLs; one that fails makes it a failure."""
-        title, body = subject(alert), text(alert)
+        kind = self._success if notice.is_good else self._failure
         taken = await self._threads.run(
             lambda: self._apprise.notify(
-                title=title, body=body, body_format=self._text, notify_type=self._failure, interpret_escapes=False
+                title=notice.subject,
+                body=notice.text,
+                body_format=self._text,
+                notify_type=kind,
+                interpret_escapes=False,
             )
         )
         if not taken:
@@ -123,59 +120,6 @@ def targets(settings: Settings) -> list[Target]:
     if settings.alert_urls is not None:
         made.append(Apprise(settings.alert_urls.get_secret_value()))
     return made
-
-
-def payload(alert: Alert, now: int) -> Mapping[str, Any]:
-    """Write an alert for machines."""
-    latest = alert.latest
-    return {
-        "type": "deliveries.failed",
-        "timestamp": rfc3339(now),
-        "data": {
-            "tenant": alert.group.tenant,
-            "channel": alert.group.channel.value,
-            "provider": alert.group.provider or None,
-            "kind": alert.group.kind.value,
-            "count": alert.count,
-            "since": rfc3339(alert.since),
-            "latest": latest
-            and {
-                "delivery": str(latest.delivery),
-                "notification": str(latest.notification),
-                "user": latest.user,
-                "reason": latest.reason,
-                "failed_at": rfc3339(latest.failed_at),
-            },
-            "text": f"{subject(alert)}\n{text(alert)}",
-        },
-    }
-
-
-def subject(alert: Alert) -> str:
-    """Say in one line what has happened."""
-    deliveries = "1 delivery" if alert.count == 1 else f"{alert.count:,} deliveries"
-    by = f" by {alert.group.provider}" if alert.group.provider else ""
-    return f"Bellwire: {deliveries} failed ({alert.group.channel.value}{by}, tenant {alert.group.tenant})"
-
-
-def text(alert: Alert) -> str:
-    """Say it to people, with the last one as an example."""
-    lines = [f"{_KINDS[alert.group.kind].capitalize()}. Since {rfc3339(alert.since)}: {alert.count:,}."]
-    if alert.latest is None:
-        lines.append("The last one has been erased, or is being sent again.")
-    else:
-        to = f"user {alert.latest.user}" if alert.latest.user is not None else "an address"
-        lines += [
-            f"Last: notification {alert.latest.notification} to {to}, delivery {alert.latest.delivery}",
-            f"Reason: {alert.latest.reason}",
-        ]
-    return "\n".join(lines)
-
-
-def message_id(alert: Alert) -> str:
-    """Name a message: the same for every try at it, another for the group's next one."""
-    name = msgspec.json.encode([*map(str, alert.group), alert.number])
-    return f"alert_{hashlib.sha256(name).hexdigest()[:32]}"
 
 
 def read_secret(secret: str) -> bytes:

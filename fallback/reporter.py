@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from fallback.metrics import WorkerMetrics, outcome_of
 from hub.core.ids import uuid7
 from hub.core.model import Channel
-from hub.core.model.queues import QueueKey, RateKey, WorkerSign
+from hub.core.model.queues import ProviderSign, QueueKey, RateKey, WorkerSign
 from hub.ports import Claim, Clock, Settlement
 from hub.ports.operating import WorkerReports
 
@@ -25,15 +25,22 @@ class Reporter:
     """Counts in memory and reports in rounds: nothing of it is in a delivery's way."""
 
     def __init__(
-        self, reports: WorkerReports, metrics: WorkerMetrics, clock: Clock, *, providers: Mapping[Channel, str]
+        self,
+        reports: WorkerReports,
+        metrics: WorkerMetrics,
+        clock: Clock,
+        *,
+        providers: Mapping[Channel, str],
+        signs: Callable[[], Sequence[ProviderSign]] = tuple,
     ) -> None:
-        """Report as a worker that can send by `providers`."""
+        """Report as a worker that can send by `providers`, and finds them as `signs` says."""
         self._reports = reports
         self._metrics = metrics
         self._clock = clock
         self._counts: Counter[RateKey] = Counter()
         now = clock.now()
         self._sign = WorkerSign(uuid7(now), now, providers)
+        self._signs = signs
 
     def settled(self, claim: Claim, settlement: Settlement) -> None:
         """Count the end of a claim."""
@@ -45,7 +52,8 @@ class Reporter:
         """Report; what could not be reported is kept for the next time."""
         counts, self._counts = self._counts, Counter()
         try:
-            await self._reports.report(self._sign, counts, self._clock.now())
+            sign = self._sign._replace(providers=self._signs())
+            await self._reports.report(sign, counts, self._clock.now())
         except BaseException:
             self._counts += counts
             raise

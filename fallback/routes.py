@@ -13,6 +13,7 @@ from fallback.providers.base import Fault, Ok, Outcome, Permanent, Provider, Tra
 from fallback.registry import ProviderRegistry
 from hub.core.breaker import Breaker, BreakerPolicy, BreakerState, Sign, Ticket
 from hub.core.model import Channel, Priority
+from hub.core.model.queues import ProviderSign
 from hub.core.rates import Rate
 from hub.ports import Clock, RateLimiter
 
@@ -52,6 +53,11 @@ class Guard:
     def state(self) -> BreakerState:
         """The breaker's state."""
         return self._breaker.state(self._clock.now())
+
+    def sign(self) -> ProviderSign:
+        """Tell how this process finds the provider."""
+        breaker = self._breaker
+        return ProviderSign(self.channel, self.provider.name, breaker.out_since, breaker.answered_at)
 
     def ready_at(self, now: int) -> int | None:
         """Tell when a call may be made; None while everything waits for how a trial call ends."""
@@ -167,6 +173,10 @@ class Routes:
     def guards(self) -> Iterable[Guard]:
         """List all guards, for metrics."""
         return (guard for route in self._routes.values() for guard in route.guards)
+
+    def signs(self) -> Sequence[ProviderSign]:
+        """Tell how this process finds each provider."""
+        return [guard.sign() for guard in self.guards()]
 
     def on_ready(self, listener: Callable[[], None]) -> None:
         """Have `listener` called whenever a provider may be called again, or tried again."""

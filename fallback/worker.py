@@ -35,7 +35,7 @@ from hub.core.model import Channel, InboxKey, TopicKey
 from hub.core.rates import Rate, parse_rates
 from hub.core.retry import POLICIES, Random, RetryPolicy, policies
 from hub.core.wire import LiveChange, SharedChange
-from hub.ports import Alerts, Claim, DeliveryQueue, Expansions, Presence, RateLimiter, Settlement
+from hub.ports import Alerts, Claim, DeliveryQueue, Expansions, Outages, Presence, RateLimiter, Settlement
 from hub.ports.operating import WorkerReports
 from hub.service import Hub
 from hub.settings import Settings
@@ -100,7 +100,9 @@ class Worker:
         )
         self.metrics = WorkerMetrics(clock)
         self._reporter = (
-            None if reports is None else Reporter(reports, self.metrics, clock, providers=providers.names())
+            None
+            if reports is None
+            else Reporter(reports, self.metrics, clock, providers=providers.names(), signs=self.routes.signs)
         )
         self._pool = LanePool(
             queue,
@@ -241,6 +243,7 @@ def build_worker(
     presence: Presence,
     limiter: RateLimiter,
     alerts: Alerts,
+    outages: Outages,
     reports: WorkerReports | None = None,
     caretaker: Caretaker,
 ) -> Worker:
@@ -264,7 +267,7 @@ def build_worker(
         limiter=limiter,
         rates=_rates(settings, providers),
         policies=policies(settings.max_attempts),
-        alerter=Alerter(alerts, told, hub.clock, every=settings.alert_every * 1000) if told else None,
+        alerter=Alerter(alerts, outages, told, hub.clock, every=settings.alert_every * 1000) if told else None,
         concurrencies=settings.concurrency,
         caretaker=caretaker,
         lease=round(settings.lease_seconds * 1000),

@@ -42,6 +42,7 @@ from hub.store.engine import Database, open_database
 from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
 from hub.store.migrate import migrate, schema_is_current
+from hub.store.outages import SqlOutages
 from hub.store.personal import SqlPersonalData
 from hub.store.queue_control import SqlQueueControl
 from hub.store.retention import SqlRetention
@@ -71,6 +72,7 @@ class Parts:
     presence: Presence
     limiter: RateLimiter
     alerts: SqlAlerts
+    outages: SqlOutages
     revoked: RevokedTokens
     """Knows of none until it has begun to listen."""
     operations: Operations
@@ -171,6 +173,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             presence=presence,
             limiter=limiter,
             alerts=SqlAlerts(database),
+            outages=SqlOutages(database),
             revoked=revoked,
             operations=Operations(SqlQueueControl(database), reports, presence, bus, clock),
             reports=reports,

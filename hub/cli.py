@@ -1,4 +1,4 @@
-"""`bellwire`: serve, worker, migrate, archive, send, listen, token, doctor."""
+"""`bellwire`: serve, worker, migrate, archive, send, listen, token, doctor; queues and schedules come along."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hub import command_queues
+from hub import command_queues, command_schedules
 from hub.command import address_of as _address
 from hub.command import api_key_of as _api_key
 from hub.command import run as _run
 from hub.command import settings_of as _settings
+from hub.command_remote import Url
 from hub.core.errors import BellwireError, ConfigurationError
 from hub.settings import Settings
 
@@ -34,7 +35,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Url = Annotated[str | None, typer.Option(help="The hub's address [this machine's].", envvar="BELLWIRE_URL")]
 User = Annotated[str, typer.Option("--user", "-u", help="The user's id.")]
 
 
@@ -134,6 +134,7 @@ def doctor() -> None:
 
 
 command_queues.add_to(app)
+command_schedules.add_to(app)
 
 
 @asynccontextmanager
@@ -150,6 +151,7 @@ async def _worker_inside(parts: Parts, mailbox: DevMailbox) -> AsyncIterator[Bus
         presence=parts.presence,
         limiter=parts.limiter,
         alerts=parts.alerts,
+        outages=parts.outages,
         reports=parts.reports,
         caretaker=parts.caretaker,
     )
@@ -181,6 +183,7 @@ async def _worker_alone(settings: Settings) -> None:
             presence=parts.presence,
             limiter=parts.limiter,
             alerts=parts.alerts,
+            outages=parts.outages,
             reports=parts.reports,
             caretaker=parts.caretaker,
         )

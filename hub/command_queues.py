@@ -6,22 +6,18 @@ They call the hub over HTTP (decision 20): from any machine that has the API key
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from hub.command import address_of, api_key_of, run, settings_of
+from hub.command import run
+from hub.command_remote import Json, Url, Yes, hub_of
 from hub.core.model import Channel, DeliveryState
-
-if TYPE_CHECKING:
-    from hub.queue_terminal import Hub
 
 queue = typer.Typer(help="Pause, resume or empty one queue.", no_args_is_help=True)
 deliveries = typer.Typer(help="Look deliveries up, and act on one.", no_args_is_help=True)
 dlq = typer.Typer(help="The dead-letter queue: deliveries that failed for good.", no_args_is_help=True)
 
-Url = Annotated[str | None, typer.Option(help="The hub's address [this machine's].", envvar="BELLWIRE_URL")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, as it does by itself where there is no terminal.")]
 Queue = Annotated[Channel, typer.Argument(help="The queue: a channel.")]
 Id = Annotated[str, typer.Argument(help="The delivery's id.")]
 OfChannel = Annotated[Channel | None, typer.Option("--channel", help="Only of this channel.")]
@@ -33,7 +29,6 @@ Since = Annotated[str | None, typer.Option(help="Failed at this time or later, s
 Before = Annotated[str | None, typer.Option(help="Failed before this time.")]
 Limit = Annotated[int, typer.Option(help="How many.", min=1, max=500)]
 After = Annotated[str | None, typer.Option(help="The `next` of the page before.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,7 +43,7 @@ def queues(*, url: Url = None, json: Json = False) -> None:
     """Show every queue: depth, lag, what is on its way, what is dead."""
     from hub.queue_terminal import show_queues
 
-    run(show_queues(_hub(url, json=json)))
+    run(show_queues(hub_of(url, json=json)))
 
 
 @queue.command()
@@ -56,7 +51,7 @@ def pause(channel: Queue, *, url: Url = None, json: Json = False) -> None:
     """Stop sending on a channel, on every worker; it stays so until it is resumed."""
     from hub.queue_terminal import put_queue
 
-    run(put_queue(_hub(url, json=json), channel.value, "pause"))
+    run(put_queue(hub_of(url, json=json), channel.value, "pause"))
 
 
 @queue.command()
@@ -64,7 +59,7 @@ def resume(channel: Queue, *, url: Url = None, json: Json = False) -> None:
     """Go on sending."""
     from hub.queue_terminal import put_queue
 
-    run(put_queue(_hub(url, json=json), channel.value, "resume"))
+    run(put_queue(hub_of(url, json=json), channel.value, "resume"))
 
 
 @queue.command()
@@ -74,7 +69,7 @@ def empty(channel: Queue, *, url: Url = None, json: Json = False, yes: Yes = Fal
 
     if not yes:
         typer.confirm(f"Cancel everything that waits to be sent by {channel.value}?", abort=True)
-    run(empty_queue(_hub(url, json=json), channel.value))
+    run(empty_queue(hub_of(url, json=json), channel.value))
 
 
 @deliveries.command("list")
@@ -103,7 +98,7 @@ def list_deliveries(
         reason=reason,
         after=after,
     )
-    run(show(_hub(url, json=json), filters, limit))
+    run(show(hub_of(url, json=json), filters, limit))
 
 
 @deliveries.command("show")
@@ -111,7 +106,7 @@ def show_delivery(delivery: Id, *, url: Url = None, json: Json = False) -> None:
     """Show a delivery, every call to a provider, and how it came to be what it is."""
     from hub.queue_terminal import show_delivery as show
 
-    run(show(_hub(url, json=json), delivery))
+    run(show(hub_of(url, json=json), delivery))
 
 
 @deliveries.command()
@@ -159,7 +154,7 @@ def list_dead(
         ended_before=before,
         after=after,
     )
-    run(show(_hub(url, json=json), filters, limit))
+    run(show(hub_of(url, json=json), filters, limit))
 
 
 @dlq.command()
@@ -189,21 +184,14 @@ def replay(
     )
     if not (yes or dry_run or filters):
         typer.confirm("Replay the whole dead-letter queue?", abort=True)
-    run(replay_all(_hub(url, json=json), filters, dry_run=dry_run))
+    run(replay_all(hub_of(url, json=json), filters, dry_run=dry_run))
 
 
 def _act(url: str | None, delivery: str, act: str, *, json: bool) -> None:
     from hub.queue_terminal import act as act_on
 
-    run(act_on(_hub(url, json=json), delivery, act))
+    run(act_on(hub_of(url, json=json), delivery, act))
 
 
 def _given(**filters: str | None) -> Mapping[str, str]:
     return {name: value for name, value in filters.items() if value is not None}
-
-
-def _hub(url: str | None, *, json: bool) -> Hub:
-    from hub.queue_terminal import Hub
-
-    settings = settings_of()
-    return Hub(address_of(settings, url), api_key_of(settings), json=json)

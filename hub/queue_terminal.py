@@ -2,63 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
-import httpx2
-import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from hub.core.errors import ConfigurationError
 from hub.core.model.queues import COUNTED
-from hub.terminal import Refused, plain
-
-Json = dict[str, Any]
-
-console = Console(highlight=False)
-
-
-class Hub:
-    """A hub that runs somewhere, and in which form its answers are wanted."""
-
-    def __init__(self, url: str, api_key: str, *, json: bool) -> None:
-        self._url = url
-        self._headers = {"Authorization": f"Bearer {api_key}"}
-        self.json = json or not sys.stdout.isatty()
-
-    async def call(self, method: str, path: str, **request: Any) -> Json:
-        """Make a call and return its answer.
-
-        Raises:
-            Refused: the hub's problem, in its words.
-            ConfigurationError: nobody answers.
-
-        """
-        try:
-            async with httpx2.AsyncClient(timeout=60) as client:
-                response = await client.request(method, f"{self._url}{path}", headers=self._headers, **request)
-        except httpx2.TransportError:
-            raise ConfigurationError(
-                f"no hub answers at {self._url}; start one with `bellwire serve` or give --url"
-            ) from None
-        try:
-            answer: Json = response.json()
-        except ValueError:
-            raise ConfigurationError(f"what answers at {self._url} is no hub (status {response.status_code})") from None
-        if not response.is_success:
-            place = f" ({answer['pointer']})" if answer.get("pointer") else ""
-            raise Refused(f"{answer.get('title', response.status_code)}{place}: {answer.get('detail', '')}")
-        return answer
+from hub.remote import Hub, Json, print_fields, print_table, printed, say, text_of
 
 
 async def show_queues(hub: Hub) -> None:
     """Print every queue."""
     answer = await hub.call("GET", "/v1/queues")
-    if _printed(hub, answer):
+    if printed(hub, answer):
         return
     _print_queues(answer["data"])
 
@@ -66,7 +20,7 @@ async def show_queues(hub: Hub) -> None:
 async def put_queue(hub: Hub, channel: str, act: str) -> None:
     """Pause or resume a queue, and print it."""
     answer = await hub.call("PUT", f"/v1/queues/{channel}/{act}")
-    if not _printed(hub, answer):
+    if not printed(hub, answer):
         _print_queues([answer])
 
 
@@ -76,8 +30,8 @@ async def empty_queue(hub: Hub, channel: str) -> None:
     while more:
         answer = await hub.call("PUT", f"/v1/queues/{channel}/empty")
         cancelled, more = cancelled + answer["cancelled"], answer["more"]
-    if not _printed(hub, {"cancelled": cancelled}):
-        console.print(f"[green]emptied[/] {channel}: {cancelled:,} cancelled")
+    if not printed(hub, {"cancelled": cancelled}):
+        say(f"[green]emptied[/] {channel}: {cancelled:,} cancelled")
 
 
 async def list_deliveries(hub: Hub, filters: Mapping[str, str], limit: int) -> None:
@@ -90,9 +44,9 @@ async def list_deliveries(hub: Hub, filters: Mapping[str, str], limit: int) -> N
         if not answer["has_more"] or len(rows) >= limit:
             break
         query["after"] = answer["next"]
-    if _printed(hub, answer | {"data": rows}):
+    if printed(hub, answer | {"data": rows}):
         return
-    _print_table(
+    print_table(
         ("id", "recipient", "channel", "state", "due", "attempts", "provider", "reason"),
         [
             (
@@ -102,14 +56,14 @@ async def list_deliveries(hub: Hub, filters: Mapping[str, str], limit: int) -> N
                 row["state"],
                 row["due_at"],
                 str(row["attempt_count"]),
-                row["provider"] or "",
-                row["reason"] or "",
+                text_of(row["provider"]),
+                text_of(row["reason"]),
             )
             for row in rows
         ],
     )
     if answer["has_more"]:
-        console.print(f"[dim]there are more: --after {answer['next']}[/]")
+        say(f"[dim]there are more: --after {answer['next']}[/]")
 
 
 async def show_delivery(hub: Hub, delivery: str) -> None:
@@ -132,23 +86,16 @@ async def replay(hub: Hub, filters: Mapping[str, str], *, dry_run: bool) -> None
         if not answer["has_more"]:
             break
         request["after"] = answer["next"]
-    if not _printed(hub, {"replayed": replayed, "dry_run": dry_run}):
-        console.print(f"{replayed:,} would be replayed" if dry_run else f"[green]replayed[/] {replayed:,}")
+    if not printed(hub, {"replayed": replayed, "dry_run": dry_run}):
+        say(f"{replayed:,} would be replayed" if dry_run else f"[green]replayed[/] {replayed:,}")
 
 
 def _path(delivery: str) -> str:
     return f"/v1/deliveries/{quote(delivery, safe='')}"
 
 
-def _printed(hub: Hub, answer: Json) -> bool:
-    """Print JSON if that is wanted."""
-    if hub.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n")
-    return hub.json
-
-
 def _print_queues(queues: Sequence[Json]) -> None:
-    _print_table(
+    print_table(
         ("queue", "", "queued", "due", "lag", "in flight", "dead", "audiences", "last 5 minutes"),
         [
             (
@@ -168,27 +115,17 @@ def _print_queues(queues: Sequence[Json]) -> None:
 
 
 def _print_delivery(hub: Hub, delivery: Json) -> None:
-    if _printed(hub, delivery):
+    if printed(hub, delivery):
         return
     told = ("id", "notification", "recipient", "channel", "priority", "state", "reason", "due_at", "provider")
-    _print_table(("", ""), [(name, str(delivery[name] if delivery[name] is not None else "")) for name in told])
-    console.print()
-    _print_table(
+    print_fields(delivery, told)
+    say("")
+    print_table(
         ("at", "what", "then", "why"),
-        [(entry["at"], entry["event"], entry["state"], entry["reason"] or "") for entry in delivery["trace"]],
+        [(entry["at"], entry["event"], entry["state"], text_of(entry["reason"])) for entry in delivery["trace"]],
     )
 
 
 def _count(number: int) -> str:
     """Say that a count that has reached its bound means that many or more."""
     return f"{number:,}" + ("+" if number >= COUNTED else "")
-
-
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; what people or providers wrote is printed as text, never as markup or escape codes."""
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
-    console.print(table)

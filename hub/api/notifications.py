@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +15,7 @@ from hub.api.responses import json_response, location, no_content
 from hub.core import wire
 from hub.core.errors import InvalidRequest, RequestError
 from hub.core.publication import MAX_BATCH
+from hub.core.wire.rehearsal import RehearsalOut
 from hub.http.auth import Guard
 from hub.http.bodies import decode_json, read_json
 from hub.http.queries import read_flag, read_query
@@ -61,7 +64,7 @@ class Notifications:
         With `dry_run=true`, only tell what that would do.
         """
         tenant = self._guard.require_publisher(request)
-        rehearsed = read_flag(read_query(request, {"dry_run"}), "dry_run")
+        rehearsed = dry_run(request)
         key = idempotency_key(request)
         body = await read_json(request, PUBLISH, limit=MAX_PUBLISH)
         if rehearsed:
@@ -69,14 +72,22 @@ class Notifications:
         return published(request, await self._hub.notifications.publish(tenant, body, key), "/v1/notifications")
 
     async def publish_batch(self, request: Request) -> Response:
-        """Store many notifications, and tell for each what became of it: a bad one leaves the others unharmed."""
+        """Store many notifications, and tell for each what became of it: a bad one leaves the others unharmed.
+
+        With `dry_run=true`, only tell what that would do.
+        """
         tenant = self._guard.require_publisher(request)
+        rehearsed = dry_run(request)
         key = idempotency_key(request)
         body = await read_json(request, _BATCH, limit=MAX_BATCH_BODY)
         if not 1 <= len(body.notifications) <= MAX_BATCH:
             raise InvalidRequest(f"give 1 to {MAX_BATCH:,} notifications", pointer="$.notifications")
         items = [_batch_item(item) for item in body.notifications]
-        outcomes = await self._hub.notifications.publish_batch(tenant, items, key)
+        outcomes: Sequence[PublishOutcome | RehearsalOut | Exception]
+        if rehearsed:
+            outcomes = await self._operations.rehearse_batch(tenant, items, key)
+        else:
+            outcomes = await self._hub.notifications.publish_batch(tenant, items, key)
         return json_response(wire.BatchOut([_batch_result(place, each) for place, each in enumerate(outcomes)]))
 
     async def show(self, request: Request) -> Response:
@@ -107,12 +118,19 @@ def _batch_item(item: msgspec.Raw) -> wire.BatchItemIn | RequestError:
         return error
 
 
-def _batch_result(place: int, outcome: PublishOutcome | Exception) -> wire.BatchResultOut:
+def _batch_result(place: int, outcome: PublishOutcome | RehearsalOut | Exception) -> wire.BatchResultOut:
+    if isinstance(outcome, RehearsalOut):
+        return wire.BatchResultOut(200, rehearsal=outcome)
     if isinstance(outcome, PublishOutcome):
         out = _PUBLISHED.decode(outcome.body)
         return wire.BatchResultOut(201, out.id, out.recipients, out.deliveries, outcome.replayed)
     problem = problem_in_batch(outcome, f"$.notifications[{place}]")
     return wire.BatchResultOut(problem.status, problem=problem)
+
+
+def dry_run(request: Request) -> bool:
+    """Tell whether nothing is to be stored."""
+    return read_flag(read_query(request, ("dry_run",)), "dry_run")
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -10,7 +10,7 @@ from hub.api.operations import LATER, Access, Answer, Operation, Parameter
 from hub.api.reference_queues import ABOUT_QUEUES, QUEUE_OPERATIONS, QUEUES
 from hub.core import wire
 from hub.core.errors import IdempotencyConflict, InvalidRequest, NotBuilt, NotFound
-from hub.core.wire.queues import RehearsalOut
+from hub.core.wire.rehearsal import RehearsalOut
 
 NOTIFICATIONS, TOPICS, USERS = "Notifications", "Topics", "Users"
 INBOX, LIVE, HEALTH = "Inbox", "Live", "Health"
@@ -54,6 +54,7 @@ _DRY_RUN = Parameter(
     "Store nothing, and tell for each recipient and step what would happen, as things are now, and why.",
     {"type": "boolean", "default": False},
 )
+_REHEARSED = Answer("With `dry_run=true`: what it would do. Nothing is stored.", RehearsalOut)
 _MEMBERS = (
     Parameter("after", "query", "The `next` of the page before."),
     Parameter("limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
@@ -119,7 +120,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "Publish a notification",
         Access.PUBLISHER,
         {
-            200: Answer("With `dry_run=true`: what it would do. Nothing is stored.", RehearsalOut),
+            200: _REHEARSED,
             201: Answer(
                 "It is stored, with its inbox items and its deliveries. `Location` tells where.", wire.PublishOut
             ),
@@ -149,8 +150,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         Access.PUBLISHER,
         {200: Answer("A result for each, in order: stored (201), or its problem.", wire.BatchOut)},
         "Up to 1,000 notifications with 10,000 recipients in all, in 8 MiB. Each is stored, or refused, by itself: "
-        "a bad one leaves the others unharmed. Answers once all that is stored is committed.",
-        (_BATCH_IDEMPOTENCY,),
+        "a bad one leaves the others unharmed. Answers once all that is stored is committed. With `dry_run=true` "
+        "nothing is stored: each result has status 200 and a `rehearsal`, or its problem; up to 1,000 recipients "
+        "in all.",
+        (_BATCH_IDEMPOTENCY, _DRY_RUN),
         wire.BatchIn,
         {
             "notifications": [
@@ -166,10 +169,16 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         NOTIFICATIONS,
         "Publish an event to its user",
         Access.PUBLISHER,
-        {201: Answer("It is stored, with its inbox item and its deliveries. `Location` tells where.", wire.PublishOut)},
+        {
+            200: _REHEARSED,
+            201: Answer(
+                "It is stored, with its inbox item and its deliveries. `Location` tells where.", wire.PublishOut
+            ),
+        },
         "For services that already speak of events. All of `channels` are used at once, whether the item is seen or "
         "not; `in_app` is the inbox. Title, body and link are `title`, `body` and `action_url` of `data`. The same "
         "`event_id` or `idempotency_key` again gives the first answer, with `Idempotent-Replayed: true`, for 7 days.",
+        (_DRY_RUN,),
         body=wire.EventIn,
         example={
             "event_id": "evt-1024",

@@ -56,7 +56,7 @@ def api_routes(
     routes: list[BaseRoute] = []
     for resource in (
         Notifications(hub, guard, operations),
-        Events(hub, guard),
+        Events(hub, guard, operations),
         Schedules(hub, guard),
         Topics(hub, guard),
         Users(hub, guard),

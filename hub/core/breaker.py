@@ -65,6 +65,10 @@ class Breaker:
     """One breaker. Whoever is admitted says how the call ended, once, whatever happens."""
 
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
+        self.out_since: int | None = None
+        """When it opened, however many trials have failed since; None while it is closed."""
+        self.answered_at: int | None = None
+        """When the last call was answered."""
         self._policy = policy or BreakerPolicy()
         self._period = 0
         self._trial: Ticket | None = None
@@ -104,6 +108,8 @@ class Breaker:
         trial, self._trial = self._trial, None
         if sign is Sign.NOTHING:
             return
+        if sign is Sign.ALIVE:
+            self.answered_at = now
         if sign is Sign.ALIVE and trial is not None:
             self._close()
             return
@@ -122,11 +128,12 @@ class Breaker:
     def _open(self, now: int, pause: int) -> None:
         self._begin_period()
         self._open_until = now + pause
+        self.out_since = now if self.out_since is None else self.out_since
         self._pause = min(2 * self._pause, self._policy.longest)
 
     def _close(self) -> None:
         self._begin_period()
-        self._open_until = None
+        self._open_until = self.out_since = None
         self._pause = self._policy.pause
 
     def _begin_period(self) -> None:

@@ -104,7 +104,7 @@ def idempotency_key(key: str | None, pointer: str) -> IdempotencyKey | None:
     return IdempotencyKey(key)
 
 
-def check_batch(requests: Sequence[wire.PublishIn]) -> None:
+def check_batch(requests: Sequence[wire.PublishIn], at_most: int = MAX_BATCH_RECIPIENTS) -> None:
     """Check what the notifications of a batch are together.
 
     Raises:
@@ -112,9 +112,9 @@ def check_batch(requests: Sequence[wire.PublishIn]) -> None:
 
     """
     count = sum(len(each.recipients) for each in requests if not isinstance(each.recipients, wire.AudienceIn))
-    if count > MAX_BATCH_RECIPIENTS:
+    if count > at_most:
         raise InvalidRequest(
-            f"names {count:,} recipients in all; at most {MAX_BATCH_RECIPIENTS:,} are allowed in one call",
+            f"names {count:,} recipients in all; at most {at_most:,} are allowed in one call",
             pointer="$.notifications",
         )
 
@@ -205,6 +205,8 @@ def _address(address: wire.AddressIn, pointer: str) -> Address:
 
 
 def _plan(request: wire.PublishIn) -> tuple[Step, ...]:
+    if request.fallback is not None and not request.fallback:
+        raise InvalidRequest("is empty: name a step, or leave it out where the inbox is enough", pointer="$.fallback")
     steps = request.fallback or []
     if len(steps) > MAX_STEPS:
         raise InvalidRequest(f"has {len(steps)} steps; at most {MAX_STEPS} are allowed", pointer="$.fallback")

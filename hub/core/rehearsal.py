@@ -25,7 +25,7 @@ from hub.core.model import (
 )
 from hub.core.plan import Cancel, Decision, Expire, Send, Skip, Snooze, decide, endpoints
 from hub.core.views import rfc3339, rung_name
-from hub.core.wire.queues import RehearsalOut, RehearsedRecipientOut, RehearsedStepOut
+from hub.core.wire.rehearsal import RehearsalOut, RehearsedRecipientOut, RehearsedStepOut
 
 _Word = Literal["send", "skip", "wait", "expire", "expand"]
 

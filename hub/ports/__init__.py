@@ -6,7 +6,7 @@ database is out of reach after retries (`BusUnavailable` does not exist: the bus
 """
 
 from hub.ports.access import EVERYBODY, Authenticator, Identity, Revocation, Revocations, TicketStore
-from hub.ports.alerts import Alerts
+from hub.ports.alerts import Alerts, Outages
 from hub.ports.bus import Bus, BusListener, News
 from hub.ports.clock import Clock
 from hub.ports.expansions import Expanded, ExpansionKey, Expansions
@@ -42,6 +42,7 @@ __all__ = [
     "Lane",
     "NewSchedule",
     "News",
+    "Outages",
     "PersonalData",
     "Presence",
     "PresenceEntry",

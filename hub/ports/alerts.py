@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hub.core.model import Alert
+from hub.core.model import Alert, ProviderOutage
 
 
 class Alerts(Protocol):
@@ -28,4 +28,20 @@ class Alerts(Protocol):
 
     async def next_due(self) -> int | None:
         """Return when the next group has something to tell."""
+        ...
+
+
+class Outages(Protocol):
+    """Providers that are out, by what the workers' reports say (see `hub.core.outages`), until it has been told."""
+
+    async def claim(self, now: int, lease: int) -> Sequence[ProviderOutage]:
+        """Look at the reports, and take what there is to tell, for `lease` milliseconds; nobody else gets it."""
+        ...
+
+    async def told(self, outage: ProviderOutage, now: int, quiet: int) -> None:
+        """Write down that it was told. A new outage is not told of for `quiet` milliseconds. Ignored if not ours."""
+        ...
+
+    async def failed(self, outage: ProviderOutage, again_at: int) -> None:
+        """Write down that it could not be told, and when to try again. Ignored if not ours any more."""
         ...

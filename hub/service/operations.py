@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from hub.core import publication, wire
-from hub.core.errors import InvalidRequest, NotFound
-from hub.core.model import Channel, DeliveryState, InboxKey, Priority
+from hub.core.errors import InvalidRequest, NotFound, RequestError
+from hub.core.events import prepare_event
+from hub.core.model import Channel, DeliveryState, InboxKey, Priority, Publication
 from hub.core.model.queues import Change, DeliveryFilter, EventKind, Place, QueueKey
-from hub.core.publication import LATE, MAX_AHEAD
+from hub.core.publication import LATE, MAX_AHEAD, MAX_RECIPIENTS
 from hub.core.queue_views import detail_view, page_view, parse_place, place_token, queue_view
 from hub.core.rehearsal import Surroundings, rehearse
 from hub.core.text import check_id, check_text
@@ -20,10 +21,10 @@ from hub.core.wire.queues import (
     DeliveryPatchIn,
     EmptiedOut,
     QueueOut,
-    RehearsalOut,
     ReplayIn,
     ReplayOut,
 )
+from hub.core.wire.rehearsal import RehearsalOut
 from hub.ports import Bus, Clock, Presence
 from hub.ports.operating import QueueControl, WorkerReports
 
@@ -194,14 +195,53 @@ class Operations:
 
         """
         publication.idempotency_key(idempotency_key, "Idempotency-Key")
+        prepared = publication.prepare(request, tenant=tenant, now=self._clock.now())
+        return rehearse(prepared, await self._surroundings(tenant, [prepared]))
+
+    async def rehearse_event(self, tenant: str, event: wire.EventIn) -> RehearsalOut:
+        """Tell what publishing this event would do; as `rehearse`."""
+        prepared = prepare_event(event, tenant=tenant, now=self._clock.now())
+        return rehearse(prepared, await self._surroundings(tenant, [prepared]))
+
+    async def rehearse_batch(
+        self, tenant: str, requests: Sequence[wire.BatchItemIn | RequestError], idempotency_key: str | None = None
+    ) -> Sequence[RehearsalOut | RequestError]:
+        """Tell for each notification of a batch what publishing it would do, or what is wrong with it.
+
+        Raises:
+            InvalidRequest: the batch as a whole is too large, or its key not one.
+
+        """
+        publication.idempotency_key(idempotency_key, "Idempotency-Key")
+        # As many as a single publish may have: an answer tells each step of each of them.
+        publication.check_batch([each for each in requests if not isinstance(each, RequestError)], MAX_RECIPIENTS)
         now = self._clock.now()
-        prepared = publication.prepare(request, tenant=tenant, now=now)
-        providers = await self._reports.providers(now)
-        users = sorted({each.user for each in prepared.deliveries if each.user is not None} | {*prepared.users})
+        prepared = [_prepared(tenant, each, now) for each in requests]
+        around = await self._surroundings(tenant, [each for each in prepared if isinstance(each, Publication)])
+        return [rehearse(each, around) if isinstance(each, Publication) else each for each in prepared]
+
+    async def _surroundings(self, tenant: str, publications: Sequence[Publication]) -> Surroundings:
+        """Look up all that what happens depends on, for all of them at once."""
+        now = self._clock.now()
+        users = sorted({user for each in publications for user in _users(each)})
         people = await self._control.reach(tenant, users) if users else {}
         presence = await self._presence.read([InboxKey(tenant, user) for user in users], now) if users else {}
         attention = {key.user: state.attention for key, state in presence.items()}
-        return rehearse(prepared, Surroundings(providers, people, attention))
+        return Surroundings(await self._reports.providers(now), people, attention)
+
+
+def _prepared(tenant: str, request: wire.BatchItemIn | RequestError, now: int) -> Publication | RequestError:
+    if isinstance(request, RequestError):
+        return request
+    try:
+        publication.idempotency_key(request.idempotency_key, "$.idempotency_key")
+        return publication.prepare(request, tenant=tenant, now=now)
+    except RequestError as error:
+        return error
+
+
+def _users(prepared: Publication) -> set[str]:
+    return {each.user for each in prepared.deliveries if each.user is not None} | {*prepared.users}
 
 
 def _dead(request: ReplayIn, until: int) -> DeliveryFilter:

@@ -52,5 +52,6 @@ workers = Table(
     Column("channels", Text, nullable=False, comment="JSON object: the provider of each channel"),
     Column("started_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Column("providers", Text, nullable=False, server_default=text("'[]'"), comment="JSON array: ProviderSign"),
     comment="Worker processes; one that has not been seen for a while is gone.",
 )

@@ -132,14 +132,17 @@ class SqlWorkerReports:
         return await self._database.read(read)
 
     def _seen(self, sign: WorkerSign, now: int) -> sa.Insert:
-        """Write the worker's row; what it can send on may change with its settings only, and so with its id."""
+        """Write the worker's row."""
         channels = json.dumps({channel.value: provider for channel, provider in sign.channels.items()})
         adding = insert_on_conflict(self._database.dialect, workers).values(
-            id=sign.id, channels=channels, started_at=sign.started_at, seen_at=now
+            id=sign.id,
+            channels=channels,
+            started_at=sign.started_at,
+            seen_at=now,
+            providers=json.dumps(sign.providers),
         )
-        return adding.on_conflict_do_update(
-            index_elements=[workers.c.id], set_={"channels": adding.excluded.channels, "seen_at": now}
-        )
+        told = {name: adding.excluded[name] for name in ("channels", "providers", "seen_at")}
+        return adding.on_conflict_do_update(index_elements=[workers.c.id], set_=told)
 
     def _adding(self) -> sa.Insert:
         adding = insert_on_conflict(self._database.dialect, queue_rates)

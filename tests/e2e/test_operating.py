@@ -84,6 +84,40 @@ def test_a_pause_survives_a_restart_and_then_everything_can_be_done(
     assert ask("queue", "resume", "email")["paused"] is False
 
 
+def test_schedules_from_the_first_to_the_last(ask: Ask, command: Command, tmp_path: Path) -> None:
+    body: dict[str, Any] = {
+        "name": "Stand-up",
+        "cron": "0 9 * * MON-FRI",
+        "timezone": "Europe/Berlin",
+        "notification": {"recipients": ["ada"], "title": "Stand-up in ten minutes"},
+    }
+    file, change = tmp_path / "stand-up.json", tmp_path / "change.json"
+    file.write_text(json.dumps(body))
+    change.write_text('{"timezone": "Asia/Tokyo"}')
+    made = ask("schedules", "create", str(file), "--idempotency-key", "stand-up")
+    assert ask("schedules", "create", str(file), "--idempotency-key", "stand-up") == made
+    schedule = made["id"]
+    [listed] = ask("schedules", "list")["data"]
+    assert (listed["id"], listed["cron"], listed["state"]) == (schedule, body["cron"], "active")
+    assert ask("schedules", "patch", schedule, str(change))["timezone"] == "Asia/Tokyo"
+    assert ask("schedules", "pause", schedule)["state"] == "paused"
+    assert ask("schedules", "next", schedule)["data"] == []
+    assert ask("schedules", "resume", schedule)["state"] == "active"
+    assert len(ask("schedules", "next", schedule, "--count", "3")["data"]) == 3
+    published = ask("schedules", "run", schedule, "--idempotency-key", "now")
+    assert ask("schedules", "run", schedule, "--idempotency-key", "now") == published
+    [run_by_hand] = ask("schedules", "show", schedule)["runs"]
+    assert (run_by_hand["by_hand"], run_by_hand["notification"]) == (True, published["id"])
+    [first] = ask("schedules", "preview", "--cron", "0 9 * * MON-FRI", "--count", "1")["data"]
+    assert first["at"].endswith("T09:00:00.000Z")
+    never = command("schedules", "preview", "--cron", "0 0 30 2 *")
+    assert "$.cron" in str(never.exception)
+    assert command("schedules", "delete", schedule).exit_code == 1, "nobody said yes"
+    assert ask("schedules", "delete", schedule, "--yes") == {"deleted": True}
+    assert ask("schedules", "list")["data"] == []
+    assert "no such schedule" in str(command("schedules", "show", schedule).exception)
+
+
 def test_without_a_hub_it_is_told(tmp_path: Path) -> None:
     refused = run("queues", "--url", "http://127.0.0.1:1", BELLWIRE_DATA_DIR=str(tmp_path))
     assert refused.returncode == 2

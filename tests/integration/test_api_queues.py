@@ -408,3 +408,59 @@ class TestDryRun:
         wet = await client.post("/v1/notifications?dry_run=false", json=body, headers=key)
         assert (dry.status_code, wet.status_code) == (200, 201)
         assert "idempotent-replayed" not in wet.headers
+
+
+class TestDryRunOfMany:
+    async def run(self, client: httpx2.AsyncClient, *items: object, **headers: str) -> httpx2.Response:
+        return await client.post("/v1/notifications/batch?dry_run=true", json={"notifications": items}, headers=headers)
+
+    async def test_tells_of_each_by_itself_and_stores_nothing(self, client: httpx2.AsyncClient, api: Api) -> None:
+        plan = [{"channel": "email", "after": 60}]
+        good = {"recipients": ["ada", "grace"], "title": "t", "fallback": plan, "idempotency_key": "once"}
+        await client.put("/v1/users/grace", json={"email": "grace@example.com"})
+        answer = await self.run(
+            client,
+            good,
+            {"recipients": ["ada"], "title": "t", "fallback": [{"channel": "fax"}]},
+            {"title": "for nobody"},
+            {"recipients": ["ada"], "title": "t", "idempotency_key": "no spaces"},
+            {"recipients": {"broadcast": True}, "title": "t", "fallback": plan},
+        )
+        assert answer.status_code == 200, answer.text
+        told, channel, malformed, key, shared = answer.json()["results"]
+        alone = await client.post(
+            "/v1/notifications?dry_run=true", json={name: value for name, value in good.items() if name[0] != "i"}
+        )
+        assert told == {"status": 200, "rehearsal": alone.json()}
+        decisions = [step["decision"] for each in told["rehearsal"]["recipients"] for step in each["steps"]]
+        assert decisions == ["skip", "send"]
+        assert (channel["status"], channel["problem"]["pointer"]) == (422, "$.notifications[1].fallback[0].channel")
+        assert (malformed["status"], malformed["problem"]["pointer"]) == (422, "$.notifications[2].recipients")
+        assert (key["status"], key["problem"]["pointer"]) == (422, "$.notifications[3].idempotency_key")
+        assert [step["decision"] for step in shared["rehearsal"]["audience"]] == ["expand"]
+        assert (await client.get("/v1/deliveries")).json()["data"] == []
+        assert (await api.hub.inbox.count(InboxKey("default", "ada"))).unread_count == 0
+        [wet] = (await client.post("/v1/notifications/batch", json={"notifications": [good]})).json()["results"]
+        assert (wet["status"], "replayed" in wet) == (201, False)
+
+    async def test_is_bounded_as_a_publish_is(self, client: httpx2.AsyncClient) -> None:
+        items = [{"recipients": [f"user-{n}-{m}" for m in range(501)], "title": "t"} for n in range(2)]
+        problem(await self.run(client, *items), 422, "invalid-request", "$.notifications")
+        problem(await self.run(client), 422, "invalid-request", "$.notifications")
+        refused = await self.run(client, *items[:1], **{"Idempotency-Key": "no spaces"})
+        problem(refused, 422, "invalid-request", "Idempotency-Key")
+        odd = await client.post("/v1/notifications/batch?dry_run=1", json={"notifications": items[:1]})
+        problem(odd, 422, "invalid-request", "dry_run")
+
+    async def test_of_an_event(self, client: httpx2.AsyncClient) -> None:
+        event = {"event_id": "e-1", "event_type": "order.shipped", "recipient_id": "ada", "channels": ["email", "sms"]}
+        dry = await client.post("/v1/events?dry_run=true", json=event)
+        assert dry.status_code == 200, dry.text
+        [ada] = dry.json()["recipients"]
+        assert (ada["recipient"], ada["inbox"]) == ("ada", False)
+        assert [(step["channel"], step["decision"]) for step in ada["steps"]] == [("email", "skip"), ("sms", "skip")]
+        bad = await client.post("/v1/events?dry_run=true", json=event | {"channels": ["fax"]})
+        problem(bad, 422, "invalid-request", "$.channels[0]")
+        problem(await client.post("/v1/events?dry=true", json=event), 422, "invalid-request", "dry")
+        wet = await client.post("/v1/events", json=event)
+        assert (wet.status_code, "idempotent-replayed" in wet.headers) == (201, False)

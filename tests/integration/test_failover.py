@@ -13,14 +13,18 @@ import pytest
 
 from fallback.alert_targets import Webhook
 from fallback.alerter import Alerter
-from fallback.providers.base import Fault, Permanent, Transient
+from fallback.providers.base import Fault, Ok, Permanent, Transient
 from fallback.providers.smtp import SmtpProvider, SmtpServer
+from fallback.reporter import Reporter
 from fallback.worker import Worker
 from hub.bus.memory import MemoryRateLimiter
 from hub.core.breaker import BreakerPolicy, BreakerState
 from hub.core.model import Channel, DeliveryState
 from hub.core.rates import Rate
+from hub.core.views import rfc3339
 from hub.store.alerts import SqlAlerts
+from hub.store.outages import SqlOutages
+from hub.store.worker_reports import SqlWorkerReports
 from tests.integration.test_alert_targets import HOOK, SECRET
 from tests.integration.test_worker import MINUTE, World, open_world, running, states
 from tests.support.clock import START
@@ -300,8 +304,11 @@ async def test_a_worker_that_stops_leaves_nobody_in_line(world: World) -> None:
 async def hook(world: World) -> AsyncIterator[tuple[HttpFake, list[Alerter]]]:
     with HttpFake().running() as fake:
         fake.replies[HOOK] = Reply(204, b"")
-        alerts = SqlAlerts(world.database)
-        made = [Alerter(alerts, [Webhook(fake.url + HOOK, SECRET)], world.clock, every=15 * MINUTE) for _ in range(2)]
+        alerts, outages = SqlAlerts(world.database), SqlOutages(world.database)
+        made = [
+            Alerter(alerts, outages, [Webhook(fake.url + HOOK, SECRET)], world.clock, every=15 * MINUTE)
+            for _ in range(2)
+        ]
         yield fake, made
         for alerter in made:
             await alerter.close()
@@ -332,6 +339,46 @@ async def test_dead_letters_are_told_of_once_by_whichever_worker_and_then_in_a_d
         "no such mailbox",
     )
     assert "ada@example.com" not in json.dumps(data)
+
+
+async def test_ten_workers_breakers_make_one_message_and_one_when_it_is_back(world: World) -> None:
+    world.email.default = AWAY
+    reports = SqlWorkerReports(world.database)
+    crew = [world.worker() for _ in range(10)]
+    reporters = [
+        Reporter(reports, worker.metrics, world.clock, providers={}, signs=worker.routes.signs) for worker in crew
+    ]
+    async with hook(world) as (fake, alerters):
+
+        async def told() -> list[tuple[str, int]]:
+            """Let every worker report, and every alerter look after each."""
+            for reporter in reporters:
+                await reporter.report()
+                await asyncio.gather(*(alerter.round() for alerter in alerters))
+            bodies = [json.loads(request.body) for request in fake.received(HOOK)]
+            return [(each["type"], each["data"]["workers"]) for each in bodies if each["type"] != "deliveries.failed"]
+
+        assert await told() == []
+        for worker in crew:
+            await world.publish({"channel": "email", "after": 0})
+            for _ in range(IN_A_ROW):
+                await worker.run_once()
+        assert {breaker(worker) for worker in crew} == {BreakerState.OPEN}
+        assert await told() == [("provider.out", 1)]  # the first that reported was enough
+        assert await told() == [("provider.out", 1)]
+
+        world.email.default = Ok()
+        world.clock.advance(PAUSE)
+        for worker in crew[:-1]:
+            await world.publish({"channel": "email", "after": 0})
+            await worker.run_once()
+        assert await told() == [("provider.out", 1)], "one of them does not call it yet"
+        await world.publish({"channel": "email", "after": 0})
+        await crew[-1].run_once()
+        assert {breaker(worker) for worker in crew} == {BreakerState.CLOSED}
+        assert await told() == [("provider.out", 1), ("provider.back", 0)]
+        data = json.loads(fake.received(HOOK)[-1].body)["data"]
+    assert (data["channel"], data["provider"], data["since"]) == ("email", "scripted", rfc3339(START))
 
 
 async def test_a_running_worker_tells_at_once_and_a_webhook_that_is_away_disturbs_nothing(

@@ -593,9 +593,11 @@ class _Heard(SqlWorkerReports):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.reported, self.gauged = asyncio.Event(), asyncio.Event()
+        self.signs: list[WorkerSign] = []
 
     async def report(self, sign: WorkerSign, counts: Mapping[RateKey, int], now: int) -> None:
         await super().report(sign, counts, now)
+        self.signs.append(sign)
         self.reported.set()
 
     async def gauges(self, now: int) -> Gauges:
@@ -614,10 +616,14 @@ async def test_a_worker_tells_of_itself_and_what_it_did(world: World) -> None:
         await reports.reported.wait()
         await reports.gauged.wait()
         assert await reports.providers(world.clock.now()) == {Channel.EMAIL: "scripted", Channel.PUSH: "scripted"}
+    assert set(reports.signs[0].providers) == {
+        (Channel.EMAIL, "scripted", None, world.clock.now()),
+        (Channel.PUSH, "scripted", None, None),
+    }
     assert "bellwire_queue_depth" in {metric.name for metric in worker.metrics.collect()}
     assert await reports.providers(world.clock.now()) is None, "gone at once"
-    [email] = await control.states("default", (Channel.EMAIL,), world.clock.now())
-    assert list(email.rates.values()) == [{"sent": 1}]
+    [state] = await control.states("default", (Channel.EMAIL,), world.clock.now())
+    assert list(state.rates.values()) == [{"sent": 1}]
 
 
 async def test_a_schedule_that_is_made_meanwhile_fires_on_time(world: World) -> None:

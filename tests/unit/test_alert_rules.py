@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
+from fallback.breaker_metrics import BreakerMetrics
 from fallback.metrics import WorkerMetrics
+from fallback.registry import ProviderRegistry
+from fallback.routes import Routes
 from hub.core.model import Channel, Priority
 from hub.core.model.queues import Gauges
 from tests.support.clock import ManualClock
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus-rules.yml"
+OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
 GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 WORDS = {"max", "sum", "by", "rate", "increase", "delta", "absent", "channel", "priority", "provider", "outcome"}
@@ -30,8 +34,9 @@ def gauges() -> Gauges:
 def shown() -> set[str]:
     metrics = WorkerMetrics(ManualClock())
     metrics.show(gauges())
+    breakers = BreakerMetrics(Routes(ProviderRegistry({}), ManualClock()))
     names = set()
-    for family in metrics.collect():
+    for family in [*metrics.collect(), *breakers.collect()]:
         names |= {family.name, f"{family.name}_total"} if family.type == "counter" else {family.name}
     return names
 
@@ -61,6 +66,14 @@ def test_an_alert_is_complete_and_about_metrics_that_there_are(name: str) -> Non
     labels = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
     kept = {label for by in re.findall(r"by \(([^)]*)\)", expression) for label in re.findall(r"\w+", by)}
     assert labels <= kept
+
+
+def test_every_metric_is_documented() -> None:
+    page = OPERATING.read_text(encoding="utf-8")
+    assert {name for name in shown() if name.removeprefix("bellwire_") not in page} <= {
+        *(name.removesuffix("_total") for name in shown() if name.endswith("_total")),
+        "bellwire_database_oldest_snapshot_transactions",  # told in one line with the seconds
+    }
 
 
 def test_the_oldest_snapshot_is_watched() -> None:

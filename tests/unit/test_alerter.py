@@ -10,11 +10,18 @@ import structlog.testing
 
 from fallback import alerter as module
 from fallback.alerter import BACK_OFF, IDLE, Alerter
+from fallback.notices import Notice
 from hub.core.errors import StoreUnavailable
-from hub.core.model import Alert, AlertGroup, Channel, DeadLetter, FailureKind
+from hub.core.model import Alert, AlertGroup, Channel, DeadLetter, FailureKind, ProviderOutage
 from tests.support.clock import START, ManualClock
 
 EVERY = 900_000
+
+
+def outage(ended_at: int | None = None, *, number: int = 1, tries: int = 0) -> ProviderOutage:
+    return ProviderOutage(
+        Channel.EMAIL, "smtp", START, ended_at, workers=2, of_workers=3, number=number, fence=1, tries=tries
+    )
 
 
 def alert(number: int = 1, *, count: int = 1, tries: int = 0, tenant: str = "default") -> Alert:
@@ -51,6 +58,25 @@ class Desk:
         return self.due
 
 
+@dataclass
+class Outages:
+    """The same of outages."""
+
+    waiting: list[ProviderOutage] = field(default_factory=list)
+    told_of: list[tuple[ProviderOutage, int, int]] = field(default_factory=list)
+    failures: list[tuple[ProviderOutage, int]] = field(default_factory=list)
+
+    async def claim(self, now: int, lease: int) -> Sequence[ProviderOutage]:
+        claimed, self.waiting = self.waiting, []
+        return claimed
+
+    async def told(self, outage: ProviderOutage, now: int, quiet: int) -> None:
+        self.told_of.append((outage, now, quiet))
+
+    async def failed(self, outage: ProviderOutage, again_at: int) -> None:
+        self.failures.append((outage, again_at))
+
+
 class Told:
     """A target that takes alerts, or does not."""
 
@@ -58,11 +84,11 @@ class Told:
         self.name = name
         self.error = error
         self.block: asyncio.Event | None = None
-        self.alerts: list[Alert] = []
+        self.notices: list[Notice] = []
         self.closed = False
 
-    async def tell(self, alert: Alert, now: int) -> None:
-        self.alerts.append(alert)
+    async def tell(self, notice: Notice, now: int) -> None:
+        self.notices.append(notice)
         if self.block is not None:
             await self.block.wait()
         if self.error is not None:
@@ -72,15 +98,15 @@ class Told:
         self.closed = True
 
 
-def alerter(desk: Desk, *targets: Told) -> Alerter:
-    return Alerter(desk, targets, ManualClock(), every=EVERY, random=lambda: 0.5)
+def alerter(desk: Desk, *targets: Told, outages: Outages | None = None) -> Alerter:
+    return Alerter(desk, outages or Outages(), targets, ManualClock(), every=EVERY, random=lambda: 0.5)
 
 
 async def test_what_is_told_leaves_its_group_quiet() -> None:
     desk, target = Desk([alert(), alert(tenant="acme")]), Told()
     assert await alerter(desk, target).round() == IDLE
-    assert desk.told_of == [(each, START, EVERY) for each in target.alerts]
-    assert len(target.alerts) == 2
+    assert desk.told_of == [(each, START, EVERY) for each in (alert(), alert(tenant="acme"))]
+    assert [notice.about["tenant"] for notice in target.notices] == ["default", "acme"]
     assert desk.failures == []
 
 
@@ -123,6 +149,16 @@ async def test_an_outage_of_the_store_after_telling_is_left_to_the_lease() -> No
 @pytest.mark.parametrize(("due", "rest"), [(None, IDLE), (START + 1_200, 1_200), (START - 5, 0), (START + 10**9, IDLE)])
 async def test_it_rests_until_the_next_one_is_due(due: int | None, rest: int) -> None:
     assert await alerter(Desk(due=due), Told()).round() == rest
+
+
+async def test_an_outage_and_its_end_are_told_as_failures_are() -> None:
+    desk, target = Outages([outage(), outage(START + 1, number=2)]), Told()
+    await alerter(Desk(), target, outages=desk).round()
+    assert [notice.type for notice in target.notices] == ["provider.out", "provider.back"]
+    assert desk.told_of == [(each, START, EVERY) for each in (outage(), outage(START + 1, number=2))]
+    desk = Outages([outage(tries=3)])
+    await alerter(Desk(), Told(error=OSError("refused")), outages=desk).round()
+    assert desk.failures == [(outage(tries=3), START + BACK_OFF.base * 4)]
 
 
 async def test_closing_closes_the_targets() -> None:

@@ -77,6 +77,19 @@ def test_a_trial_that_is_answered_closes_it_and_all_is_forgotten() -> None:
     assert breaker.state(START + 1_000) is BreakerState.CLOSED
 
 
+def test_it_knows_since_when_it_has_been_out_and_when_it_was_last_answered() -> None:
+    breaker = Breaker(POLICY)
+    assert (breaker.out_since, breaker.answered_at) == (None, None)
+    call(breaker, Sign.ALIVE, START - 1)
+    for _ in range(3):
+        call(breaker, Sign.FAILED)
+    call(breaker, Sign.FAILED, START + 1_000)
+    call(breaker, Sign.NOTHING, START + 3_000)
+    assert (breaker.out_since, breaker.answered_at) == (START, START - 1)
+    call(breaker, Sign.ALIVE, START + 3_000)
+    assert (breaker.out_since, breaker.answered_at) == (None, START + 3_000)
+
+
 def test_each_trial_that_fails_doubles_the_pause_up_to_the_longest() -> None:
     breaker, now, pauses = opened(), START, []
     for _ in range(4):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from rich.console import Console
 
-from hub import queue_terminal
-from hub.queue_terminal import Hub, act, empty_queue, list_deliveries, replay, show_queues
+from hub.queue_terminal import act, empty_queue, list_deliveries, replay, show_queues
+from tests.support.terminal import ScriptedHub, printed
+
+__all__ = ["printed"]
 
 QUEUE = {
     "channel": "email",
@@ -36,37 +37,16 @@ DELIVERY: dict[str, Any] = {
 }
 
 
-class Scripted(Hub):
-    """Gives the answers it was told to, one after the other."""
-
-    def __init__(self, *answers: dict[str, Any]) -> None:
-        super().__init__("http://hub.example", "key", json=False)
-        self.json = False
-        self.answers = list(answers)
-        self.calls: list[tuple[str, str, dict[str, Any]]] = []
-
-    async def call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        self.calls.append((method, path, {name: dict(value) for name, value in request.items()}))
-        return self.answers.pop(0)
-
-
-@pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch) -> Console:
-    console = Console(record=True, width=200, force_terminal=False, highlight=False)
-    monkeypatch.setattr(queue_terminal, "console", console)
-    return console
-
-
 async def test_queues(printed: Console) -> None:
-    await show_queues(Scripted({"data": [QUEUE]}))
+    await show_queues(ScriptedHub({"data": [QUEUE]}))
     text = printed.export_text()
     for cell in ("email", "paused", "10,000+", "61.5 s", "7", "1 failed, 1,200 sent"):
         assert cell in text
 
 
 async def test_what_others_wrote_is_text(printed: Console) -> None:
-    await act(Scripted(DELIVERY), "a/b", "retry")
-    await list_deliveries(Scripted({"data": [DELIVERY], "has_more": True, "next": "abc"}), {}, 1)
+    await act(ScriptedHub(DELIVERY), "a/b", "retry")
+    await list_deliveries(ScriptedHub({"data": [DELIVERY], "has_more": True, "next": "abc"}), {}, 1)
     text = printed.export_text()
     assert "[bold]ada" in text
     assert "\x1b" not in text
@@ -74,7 +54,7 @@ async def test_what_others_wrote_is_text(printed: Console) -> None:
 
 
 async def test_pages_that_come_out_short_are_put_together(printed: Console) -> None:
-    hub = Scripted(
+    hub = ScriptedHub(
         {"data": [], "has_more": True, "next": "a"},
         {"data": [DELIVERY], "has_more": True, "next": "b"},
         {"data": [DELIVERY], "has_more": False, "next": None},
@@ -88,8 +68,10 @@ async def test_pages_that_come_out_short_are_put_together(printed: Console) -> N
 
 
 async def test_long_acts_go_on_to_the_end(printed: Console) -> None:
-    await empty_queue(Scripted({"cancelled": 20_000, "more": True}, {"cancelled": 5, "more": False}), "email")
-    hub = Scripted({"replayed": 9_000, "has_more": True, "next": "a"}, {"replayed": 1, "has_more": False, "next": None})
+    await empty_queue(ScriptedHub({"cancelled": 20_000, "more": True}, {"cancelled": 5, "more": False}), "email")
+    hub = ScriptedHub(
+        {"replayed": 9_000, "has_more": True, "next": "a"}, {"replayed": 1, "has_more": False, "next": None}
+    )
     await replay(hub, {"channel": "email"}, dry_run=False)
     assert [call[2]["json"].get("after") for call in hub.calls] == [None, "a"]
     text = printed.export_text()
@@ -98,6 +80,6 @@ async def test_long_acts_go_on_to_the_end(printed: Console) -> None:
 
 
 async def test_an_id_stays_one_part_of_the_path(printed: Console) -> None:
-    hub = Scripted(DELIVERY)
+    hub = ScriptedHub(DELIVERY)
     await act(hub, "../queues/email?x", "retry")
     assert hub.calls[0][1] == "/v1/deliveries/..%2Fqueues%2Femail%3Fx/retry"

@@ -1,6 +1,6 @@
 """The things that Bellwire is about. Times are integers: milliseconds since the Unix epoch, UTC."""
 
-from hub.core.model.alerts import Alert, AlertGroup, DeadLetter
+from hub.core.model.alerts import Alert, AlertGroup, DeadLetter, ProviderOutage
 from hub.core.model.deliveries import Attempt, Contact, Delivery, Device, Expansion, NotificationState
 from hub.core.model.inbox import (
     Changes,
@@ -105,6 +105,7 @@ __all__ = [
     "Person",
     "PersonalNotification",
     "Priority",
+    "ProviderOutage",
     "Publication",
     "Published",
     "RunOutcome",

@@ -1,4 +1,4 @@
-"""What operators are told of: deliveries that failed, in groups."""
+"""What operators are told of: deliveries that failed, in groups, and providers that are out."""
 
 from __future__ import annotations
 
@@ -47,3 +47,21 @@ class Alert:
     """When the first of them happened."""
     latest: DeadLetter | None
     """The last of them; None if it has been erased meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderOutage:
+    """There is to tell that a provider of a channel is out, or that it is back."""
+
+    channel: Channel
+    provider: str
+    since: int
+    ended_at: int | None
+    """When it was found to be back; None: it is out."""
+    workers: int
+    """How many of the workers that use it have stopped calling it."""
+    of_workers: int
+    number: int
+    """As of an `Alert`; so are the following."""
+    fence: int
+    tries: int

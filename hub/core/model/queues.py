@@ -128,6 +128,17 @@ class Replayed:
     next: Place | None
 
 
+class ProviderSign(NamedTuple):
+    """A provider of a channel, as one worker finds it."""
+
+    channel: Channel
+    provider: str
+    out_since: int | None
+    """Since when the worker does not call it, or only on trial; None: it does."""
+    answered_at: int | None
+    """When it last answered this worker; None: it has not yet."""
+
+
 class WorkerSign(NamedTuple):
     """A worker process, as it tells of itself."""
 
@@ -135,6 +146,7 @@ class WorkerSign(NamedTuple):
     started_at: int
     channels: Mapping[Channel, str]
     """The channels that it can send on, with their providers."""
+    providers: Sequence[ProviderSign] = ()
 
 
 class RateKey(NamedTuple):

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hub.core.wire.items import PriorityName
 from hub.core.wire.node import Problem
+from hub.core.wire.rehearsal import RehearsalOut
 
 
 class AddressIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,7 +94,7 @@ class PublishOut(Struct, frozen=True):
 class BatchResultOut(Struct, frozen=True, omit_defaults=True):
     """What became of one notification of a batch: `status` is as if it had come alone.
 
-    With 201 there are `id` and counts, otherwise a `problem`.
+    With 201 there are `id` and counts, with 200 (a dry run) a `rehearsal`, otherwise a `problem`.
     """
 
     status: int
@@ -102,6 +103,7 @@ class BatchResultOut(Struct, frozen=True, omit_defaults=True):
     deliveries: int | None = None
     replayed: bool = False
     """An earlier publish under the same key stored it."""
+    rehearsal: RehearsalOut | None = None
     problem: Problem | None = None
 
 

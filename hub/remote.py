@@ -1,0 +1,89 @@
+"""A hub that runs somewhere, for the command line: calls to it, and its answers as tables or as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx2
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hub.core.errors import ConfigurationError
+from hub.terminal import Refused, plain
+
+Json = dict[str, Any]
+
+console = Console(highlight=False)
+
+
+class Hub:
+    """A hub that runs somewhere, and in which form its answers are wanted."""
+
+    def __init__(self, url: str, api_key: str, *, json: bool) -> None:
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self.json = json or not sys.stdout.isatty()
+
+    async def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **request: Any) -> Json:
+        """Make a call and return its answer; an answer without a body is empty.
+
+        Raises:
+            Refused: the hub's problem, in its words.
+            ConfigurationError: nobody answers.
+
+        """
+        try:
+            async with httpx2.AsyncClient(timeout=60) as client:
+                response = await client.request(
+                    method, f"{self._url}{path}", headers={**self._headers, **(headers or {})}, **request
+                )
+        except httpx2.TransportError:
+            raise ConfigurationError(
+                f"no hub answers at {self._url}; start one with `bellwire serve` or give --url"
+            ) from None
+        if response.status_code == httpx2.codes.NO_CONTENT:
+            return {}
+        try:
+            answer: Json = response.json()
+        except ValueError:
+            raise ConfigurationError(f"what answers at {self._url} is no hub (status {response.status_code})") from None
+        if not response.is_success:
+            place = f" ({answer['pointer']})" if answer.get("pointer") else ""
+            raise Refused(f"{answer.get('title', response.status_code)}{place}: {answer.get('detail', '')}")
+        return answer
+
+
+def printed(hub: Hub, answer: Json) -> bool:
+    """Print JSON if that is wanted, and tell whether it was."""
+    if hub.json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n")
+    return hub.json
+
+
+def say(markup: str) -> None:
+    """Print a line of our own words."""
+    console.print(markup)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; what people or providers wrote is printed as text, never as markup or escape codes."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console.print(table)
+
+
+def print_fields(answer: Json, names: Sequence[str]) -> None:
+    """Print fields of one thing, a line each."""
+    print_table(("", ""), [(name, text_of(answer[name])) for name in names])
+
+
+def text_of(value: object) -> str:
+    """Write a value of an answer; null is nothing."""
+    return "" if value is None else str(value)
