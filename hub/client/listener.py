@@ -53,10 +53,10 @@ class _Acknowledgements:
         self._ids: dict[str, None] = {}
         self.due_at: float | None = None
 
-    def add(self, item: Item) -> None:
-        """Note an item; those that the user has seen elsewhere need no word."""
+    def add(self, item: Item, handed_at: float) -> None:
+        """Note an item; those that the user has seen elsewhere need no word. Who took long over it says so at once."""
         if item.seen_at is None and item.read_at is None:
-            self.due_at = time.monotonic() + _GATHER if self.due_at is None else self.due_at
+            self.due_at = handed_at + _GATHER if self.due_at is None else self.due_at
             self._ids[item.id] = None
 
     @property
@@ -108,6 +108,7 @@ class Listener:
         self._feed = Feed(cursor)
         self._done = _Acknowledgements()
         self._in_hand: Sequence[Item] = ()
+        self._handed_at = 0.0
         self._events = self._listen()
 
     @property
@@ -192,11 +193,11 @@ class Listener:
                         yield leaving
                     case Reading() as reading:
                         items = await self._read_newest()
-                        self._in_hand = items
+                        self._hand_over(items)
                         yield self._feed.reread(reading, items)
                         self._handled()
                     case Arrived(item) as arrived:
-                        self._in_hand = (item,)
+                        self._hand_over((item,))
                         yield arrived
                         self._handled()
                     case event:
@@ -204,6 +205,8 @@ class Listener:
                             self._comeback.ready(time.monotonic())
                             patience = 2 * event.ping_ms / 1000
                         yield event
+                if self._done.due:
+                    await self._acknowledge_some(socket)
 
     async def _message(self, socket: ClientConnection, patience: float) -> str | None:
         """Wait for a message, and acknowledge meanwhile; None: there was none for too long."""
@@ -219,11 +222,14 @@ class Listener:
                 continue
         return None
 
+    def _hand_over(self, items: Sequence[Item]) -> None:
+        self._in_hand, self._handed_at = items, time.monotonic()
+
     def _handled(self) -> None:
         """Take what was handed over as handled."""
         if self._acknowledge:
             for item in self._in_hand:
-                self._done.add(item)
+                self._done.add(item, self._handed_at)
         self._in_hand = ()
 
     async def _acknowledge_some(self, socket: ClientConnection) -> None:

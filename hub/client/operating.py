@@ -179,8 +179,31 @@ def next_runs(id: str, *, count: int | None = None) -> Call[wire.RunTimesOut]:  
 
 
 def request(
-    method: str, path: str, *, query: Mapping[str, str] | None = None, json: object = None, repeatable: bool = False
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    json: object = None,
+    content: bytes | None = None,
+    idempotency_key: str | None = None,
+    repeatable: bool | None = None,
 ) -> Call[Any]:
-    """Make any call of the REST reference; gives what its JSON says. For what has no method here yet."""
-    body = None if json is None else encode(json)
-    return Call(method, path, reader(Any), query=query or {}, body=body, repeatable=repeatable or method == "GET")
+    """Make any call of the REST reference, for what has no method here; gives what its JSON says, None for no content.
+
+    The body is `json`, or `content` that is JSON already. `repeatable` is whether doing it twice is as good as once;
+    left out, GET is, and what has an idempotency key.
+    """
+    key = None if idempotency_key is None else key_or_new(idempotency_key)
+    safe = method == "GET" or key is not None
+    return Call(
+        method,
+        path,
+        lambda answer: _ANY(answer) if answer.body else None,
+        query=query or {},
+        body=content if json is None else encode(json),
+        key=key,
+        repeatable=safe if repeatable is None else repeatable,
+    )
+
+
+_ANY = reader(Any)

@@ -140,6 +140,19 @@ def test_what_is_no_credential_is_refused_and_not_shown(key: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("call", "repeatable"),
+    [
+        (operating.request("GET", "/v1/x"), True),
+        (operating.request("POST", "/v1/x"), False),
+        (operating.request("POST", "/v1/x", idempotency_key="k"), True),
+        (operating.request("PUT", "/v1/x", repeatable=True), True),
+    ],
+)
+def test_what_is_repeated_of_calls_that_nobody_knows(call: Call[object], *, repeatable: bool) -> None:
+    assert call.repeatable is repeatable
+
+
 class TestBatches:
     def test_by_number(self) -> None:
         assert [_size(body) for body in batches([ADA] * 2_001)] == [1_000, 1_000, 1]

@@ -187,6 +187,13 @@ async def test_what_has_no_method_yet(bellwire: Client) -> None:
     assert (await bellwire.call("request", "GET", "/v1/queues"))["data"]
     with pytest.raises(NotFound):
         await bellwire.call("request", "POST", "/v1/of-tomorrow", json={"a": 1})
+    assert await bellwire.call("request", "DELETE", "/v1/users/nobody") is None
+    key = f"request-{next(_numbers)}"
+    body = b'{"recipients": ["grace"], "title": "t"}'
+    first, again = [
+        await bellwire.call("request", "POST", "/v1/notifications", content=body, idempotency_key=key) for _ in range(2)
+    ]
+    assert first == again
 
 
 async def test_refusals_are_raised_by_their_type(bellwire: Client, adas: Client, hub: ServedHub, driver: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from hub.client import AsyncInbox, ClosedForGood, Listener, Lost, Ready, UnexpectedAnswer
+from hub.client import AsyncInbox, ClosedForGood, Listener, Lost, Ready, UnexpectedAnswer, listener
 from hub.client.comeback import Comeback
 from tests.support.listener import PATIENCE
 from tests.support.scripted_hub import COUNTS, ScriptedHub
@@ -125,6 +125,19 @@ async def test_what_was_handled_is_acknowledged_together(hub: ScriptedHub) -> No
         assert (await link.heard("delivered"))["ids"] == ["a", "b"], "seen elsewhere: nothing to say"
         link.say("item", item=item("last"))
         await handling
+
+
+async def test_who_takes_long_over_each_is_not_waited_for(hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_GATHER", 0.0)
+    async with listening(hub) as live:
+        items = aiter(live)
+        first = asyncio.ensure_future(anext(items))
+        link = await hub.link()
+        for identifier in ("a", "b"):
+            link.say("item", item=item(identifier))
+        await first
+        await anext(items)
+        assert (await link.heard("delivered"))["ids"] == ["a"], "while b is in hand"
 
 
 @pytest.mark.parametrize("well", [True, False])
