@@ -37,7 +37,7 @@ def address(url: str) -> str:
         raise ConfigurationError("the hub's URL must be like https://bell.example.com")
     if parts.query or parts.fragment or parts.username is not None:
         raise ConfigurationError("the hub's URL must have no user, query or fragment: credentials go beside it")
-    return url.rstrip("/")
+    return (parts.scheme + url[len(parts.scheme) :]).rstrip("/")
 
 
 def bearer(credential: str, what: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from types import TracebackType
@@ -15,25 +16,23 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.frames import Close
 
-from hub.client.calls import Answer
+from hub.client.acknowledging import Acknowledgements
 from hub.client.comeback import Comeback, Ended
 from hub.client.errors import UnexpectedAnswer, Unreachable
 from hub.client.feed import Arrived, Event, Feed, Leaving, Lost, Reading, Ready, Renewing, Reread
 from hub.client.types import Item
 from hub.core import wire
+from hub.core.errors import BellwireError, RequestError
 from hub.core.frames import CloseCode
+from hub.core.retry import parse_retry_after
 from hub.core.wire import Counts
 
 Attention = Literal["active", "away"]
 
 _PATIENCE: Final = 20.0
 """Seconds without a word before a new connection is given up."""
-_GATHER: Final = 0.2
-"""Seconds for which acknowledgements are gathered: the hub minds too many frames, not many ids."""
 _FAREWELL: Final = 2.0
 """Seconds that the end of a connection may take."""
-_MOST_IDS: Final = 500
-"""Ids of one frame, well below what the hub takes."""
 _MAX_MESSAGE: Final = 64 * 1024 * 1024
 """Bytes; a backlog may come in one message."""
 _ABNORMAL: Final = 1006
@@ -46,37 +45,8 @@ class _Connect(connect):
         return exc
 
 
-class _Acknowledgements:
-    """Items that were handled, and of which the hub is to know."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str, None] = {}
-        self.due_at: float | None = None
-
-    def add(self, item: Item, handed_at: float) -> None:
-        """Note an item; those that the user has seen elsewhere need no word. Who took long over it says so at once."""
-        if item.seen_at is None and item.read_at is None:
-            self.due_at = handed_at + _GATHER if self.due_at is None else self.due_at
-            self._ids[item.id] = None
-
-    @property
-    def due(self) -> bool:
-        """Whether it is time to say so."""
-        return len(self._ids) >= _MOST_IDS or (self.due_at is not None and time.monotonic() >= self.due_at)
-
-    def some(self) -> list[str]:
-        """Return what one frame can say."""
-        return list(self._ids)[:_MOST_IDS]
-
-    def said(self, ids: Sequence[str]) -> None:
-        """Note that these were said; more may be left."""
-        for identifier in ids:
-            del self._ids[identifier]
-        self.due_at = time.monotonic() if self._ids else None
-
-
-class Listener:
-    """One user's inbox, live; made by `AsyncInbox.listen`. Iterate it once: over items, or over `events()`.
+class Listener(AsyncIterator[Item]):
+    """One user's inbox, live; made by `AsyncInbox.listen`. Iterate it over items, or over `events()`.
 
     Each item that appears is handed over, across broken connections and restarted hubs. In one process that happens
     once, but for an item that changed while the connection was away: it comes again, as it is then. After a restart
@@ -106,9 +76,13 @@ class Listener:
         self._acknowledge = acknowledge
         self._comeback = comeback or Comeback(random.random)
         self._feed = Feed(cursor)
-        self._done = _Acknowledgements()
+        self._done = Acknowledgements()
+        self._unread: deque[Item] = deque()
+        """Items that were read anew, and not yet handed over."""
         self._in_hand: Sequence[Item] = ()
         self._handed_at = 0.0
+        self._heard = False
+        """Whether the hub has said something on this connection; before that it wants to hear little."""
         self._events = self._listen()
 
     @property
@@ -125,14 +99,18 @@ class Listener:
         """Give everything that happens, not only items."""
         return self._events
 
-    async def __aiter__(self) -> AsyncIterator[Item]:
-        async for event in self._events:
-            match event:
+    async def __anext__(self) -> Item:
+        while not self._unread:
+            match await anext(self._events):
                 case Arrived(item):
-                    yield item
+                    return item
                 case Reread(items=items):
-                    for item in reversed(items):
-                        yield item
+                    self._hand_over(())  # one by one instead
+                    self._unread.extend(reversed(items))
+        self._handled()
+        item = self._unread.popleft()
+        self._hand_over((item,))
+        return item
 
     async def aclose(self) -> None:
         """Leave. What is in hand does not count as handled."""
@@ -151,6 +129,7 @@ class Listener:
     async def _listen(self) -> AsyncGenerator[Event]:
         while True:
             self._feed.connecting()
+            self._heard = False
             ended: Ended | None = None
             token = self._comeback.show(await self._token())
             try:
@@ -167,7 +146,7 @@ class Listener:
                                 yield event
                     finally:
                         await self._acknowledge_all(socket)
-            except (ConnectionClosed, InvalidHandshake, OSError, EOFError, Unreachable) as error:
+            except (ConnectionClosed, InvalidHandshake, OSError, EOFError, BellwireError) as error:
                 ended = _ended(error)
             ended = ended or Ended(_ABNORMAL, "the hub fell silent")
             wait = self._comeback.wait(ended, time.monotonic(), self._feed.refusal)
@@ -212,14 +191,16 @@ class Listener:
         """Wait for a message, and acknowledge meanwhile; None: there was none for too long."""
         silent_at = time.monotonic() + patience
         while (left := silent_at - time.monotonic()) > 0:
-            if self._done.due:
+            if self._heard and self._done.due:
                 await self._acknowledge_some(socket)
-            due_at = self._done.due_at
+            due_at = self._done.due_at if self._heard else None
             try:
                 async with asyncio.timeout(left if due_at is None else min(left, due_at - time.monotonic())):
-                    return str(await socket.recv(decode=True))
+                    message = str(await socket.recv(decode=True))
             except TimeoutError:
                 continue
+            self._heard = True
+            return message
         return None
 
     def _hand_over(self, items: Sequence[Item]) -> None:
@@ -241,7 +222,7 @@ class Listener:
         """Say what is left to say, if the connection still takes it; else it is said on the next one."""
         with suppress(ConnectionClosed, TimeoutError):
             async with asyncio.timeout(_FAREWELL):
-                while self._done.due_at is not None:
+                while self._heard and self._done.due_at is not None:
                     await self._acknowledge_some(socket)
 
 
@@ -257,7 +238,7 @@ def _ended(error: Exception) -> Ended:
     """Say how a connection ended, or why there was none.
 
     Raises:
-        UnexpectedAnswer: another service answers.
+        BellwireError: what was raised, if it says nothing of the connection.
 
     """
     match error:
@@ -266,9 +247,24 @@ def _ended(error: Exception) -> Ended:
         case ConnectionClosed():
             return Ended(_ABNORMAL, "the connection broke")
         case InvalidStatus(response=response):
-            headers = {name.lower(): value for name, value in response.headers.raw_items()}
-            answer = Answer(response.status_code, headers, b"", int(time.time() * 1000))
-            if answer.status < 400:  # noqa: PLR2004 - whatever is no error, and no WebSocket either
-                raise UnexpectedAnswer("what answers is no hub: it speaks no WebSocket", status=answer.status)
-            return Ended(answer.status, f"status {answer.status}", answer.retry_after)
+            return _answered(response.status_code, response.headers.get("Retry-After"))
+        case RequestError():  # to reading anew
+            return Ended(error.status, error.detail, error.retry_after)
+        case UnexpectedAnswer(status=status) if status >= 500:  # noqa: PLR2004 - a proxy's, for the same
+            return Ended(status, str(error), error.retry_after)
+        case BellwireError() if not isinstance(error, Unreachable):
+            raise error
     return Ended(0, f"{type(error).__name__}: {error}".rstrip(": "))
+
+
+def _answered(status: int, retry_after: str | None) -> Ended:
+    """Say what an answer means that is no WebSocket.
+
+    Raises:
+        UnexpectedAnswer: another service answers.
+
+    """
+    if status < 400:  # noqa: PLR2004 - whatever is no error, and no WebSocket either
+        raise UnexpectedAnswer("what answers is no hub: it speaks no WebSocket", status=status)
+    wait = parse_retry_after(retry_after, int(time.time() * 1000))
+    return Ended(status, f"status {status}", None if wait is None else wait / 1000)

@@ -106,7 +106,7 @@ def test_a_path_of_fixed_parts() -> None:
     [
         ("http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
         ("https://example.com/notifications/", "https://example.com/notifications"),
-        ("HTTPS://example.com", "HTTPS://example.com"),
+        ("HTTPS://example.com", "https://example.com"),
     ],
 )
 def test_addresses(url: str, expected: str) -> None:

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from hub.client import AsyncInbox, ClosedForGood, Listener, Lost, Ready, UnexpectedAnswer, listener
+from hub.client import AsyncInbox, ClosedForGood, Listener, Lost, Ready, Reread, UnexpectedAnswer, acknowledging
 from hub.client.comeback import Comeback
+from tests.support.clients import QUICK
 from tests.support.listener import PATIENCE
 from tests.support.scripted_hub import COUNTS, ScriptedHub
 
@@ -38,7 +39,7 @@ async def listening(
     hub: ScriptedHub, token: Callable[[], str | Awaitable[str]] = lambda: "a token", path: str = ""
 ) -> AsyncIterator[Listener]:
     url = f"http://127.0.0.1:{hub.port}{path}"
-    async with asyncio.timeout(PATIENCE), AsyncInbox(url, token) as inbox:
+    async with asyncio.timeout(PATIENCE), AsyncInbox(url, token, patience=QUICK) as inbox:
         live = inbox.listen()
         live._comeback = Comeback(lambda: 0.0, renewed=0.0)
         async with live:
@@ -128,7 +129,7 @@ async def test_what_was_handled_is_acknowledged_together(hub: ScriptedHub) -> No
 
 
 async def test_who_takes_long_over_each_is_not_waited_for(hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_GATHER", 0.0)
+    monkeypatch.setattr(acknowledging, "GATHER", 0.0)
     async with listening(hub) as live:
         items = aiter(live)
         first = asyncio.ensure_future(anext(items))
@@ -154,6 +155,37 @@ async def test_what_is_in_hand_is_acknowledged_if_the_block_ends_well(hub: Scrip
     await link.left()
     frames = [link.frames.get_nowait() for _ in range(link.frames.qsize())]
     assert [frame["ids"] for frame in frames] == [["a", "b"] if well else ["a"]]
+
+
+async def test_what_could_not_be_said_is_said_on_the_next_connection(hub: ScriptedHub) -> None:
+    async with listening(hub) as live:
+        handling = asyncio.create_task(_handle(live, 2))
+        link = await hub.link()
+        link.say("item", item=item("a"))
+        link.close(4001)
+        link = await hub.link()
+        assert link.frames.empty(), "before the hub has said anything, it wants to hear little"
+        link.ready()
+        assert (await link.heard("delivered"))["ids"] == ["a"]
+        link.say("item", item=item("b"))
+        await handling
+
+
+async def test_an_inbox_that_cannot_be_read_anew_now_is_read_later(hub: ScriptedHub) -> None:
+    async with listening(hub, tokens()) as live:
+        hearing = asyncio.create_task(ahead(live))
+        link = await hub.link()
+        hub.busy = "0"
+        link.say("resync", reason="too_old", cursor="e.9.0", counts=COUNTS)
+        lost = await hearing
+        assert isinstance(lost, Lost)
+        assert "503" in lost.reason
+        hub.busy = ""
+        hearing = asyncio.create_task(ahead(live))
+        link = await hub.link()
+        assert link.cursor is None, "the old one"
+        link.say("resync", reason="too_old", cursor="e.9.0", counts=COUNTS)
+        assert isinstance(await hearing, Reread)
 
 
 async def _handle(live: Listener, number: int) -> None:
