@@ -105,14 +105,20 @@ def send(  # noqa: PLR0917 - an option each
     url: Url = None,
 ) -> None:
     """Publish a notification."""
+    from hub.client import Notification, StepIn
     from hub.terminal import publish
 
-    fallback = None if email_after is None else [{"channel": "email", "after": email_after}]
-    request: dict[str, object] = {"recipients": recipients, "title": title, "body": body, "category": category}
-    optional = {"action_url": action_url, "fallback": fallback}
-    request |= {name: value for name, value in optional.items() if value is not None}
+    notification = Notification(
+        recipients=recipients,
+        title=title,
+        body=body,
+        category=category,
+        action_url=action_url,
+        fallback=None if email_after is None else [StepIn("email", email_after)],
+        idempotency_key=idempotency_key,
+    )
     settings = _settings()
-    _run(publish(_address(settings, url), lambda: _api_key(settings), request, idempotency_key))
+    _run(publish(_address(settings, url), lambda: _api_key(settings), notification))
 
 
 @app.command()

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx2
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hub.core.errors import ConfigurationError
-from hub.terminal import Refused, plain
+from hub.client import AsyncBellwire
+from hub.terminal import PATIENCE, plain, told
 
 Json = dict[str, Any]
 
@@ -25,36 +24,22 @@ class Hub:
 
     def __init__(self, url: str, api_key: str, *, json: bool) -> None:
         self._url = url
-        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._api_key = api_key
         self.json = json or not sys.stdout.isatty()
 
     async def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **request: Any) -> Json:
-        """Make a call and return its answer; an answer without a body is empty.
-
-        Raises:
-            Refused: the hub's problem, in its words.
-            ConfigurationError: nobody answers.
-
-        """
-        try:
-            async with httpx2.AsyncClient(timeout=60) as client:
-                response = await client.request(
-                    method, f"{self._url}{path}", headers={**self._headers, **(headers or {})}, **request
+        """Make a call and return its answer; an answer without a body is empty. Raises as `hub.terminal.told`."""
+        with told(self._url):
+            async with AsyncBellwire(self._url, self._api_key, patience=PATIENCE) as bellwire:
+                answer: Json | None = await bellwire.request(
+                    method,
+                    path,
+                    query=request.get("params"),
+                    json=request.get("json"),
+                    content=request.get("content"),
+                    idempotency_key=(headers or {}).get("Idempotency-Key"),
                 )
-        except httpx2.TransportError:
-            raise ConfigurationError(
-                f"no hub answers at {self._url}; start one with `bellwire serve` or give --url"
-            ) from None
-        if response.status_code == httpx2.codes.NO_CONTENT:
-            return {}
-        try:
-            answer: Json = response.json()
-        except ValueError:
-            raise ConfigurationError(f"what answers at {self._url} is no hub (status {response.status_code})") from None
-        if not response.is_success:
-            place = f" ({answer['pointer']})" if answer.get("pointer") else ""
-            raise Refused(f"{answer.get('title', response.status_code)}{place}: {answer.get('detail', '')}")
-        return answer
+        return answer or {}
 
 
 def printed(hub: Hub, answer: Json) -> bool:

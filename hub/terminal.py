@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-import httpx2
-import msgspec
 from rich.console import Console
 from rich.text import Text
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from hub.client import (
+    Arrived,
+    AsyncBellwire,
+    AsyncInbox,
+    Changed,
+    Counts,
+    Event,
+    Lost,
+    Notification,
+    Patience,
+    Ready,
+    Reread,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from hub.core.errors import ConfigurationError, RequestError
 
-_FIRST_DELAY = 0.5
-_LONGEST_DELAY = 15.0
-_FINAL_CLOSE = range(4100, 4200)
-"""Close codes after which coming back will not help (see `docs/protocol.md`)."""
+PATIENCE = Patience(attempts=2, timeout=60)
+"""Somebody waits at the terminal, and can ask again."""
 
 console = Console(highlight=False)
 
@@ -27,78 +35,63 @@ class Refused(RequestError):
     """The hub answered with a problem."""
 
 
-async def publish(
-    url: str, api_key: Callable[[], str], request: Mapping[str, object], idempotency_key: str | None
-) -> None:
-    """Publish one notification and print the answer.
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """Say what goes wrong with a call in words for a terminal.
 
     Raises:
         Refused: the hub's problem, in its words.
-        ConfigurationError: nobody answers at `url`.
+        ConfigurationError: nobody answers at `url`, or somebody else.
 
     """
-    headers = {"Authorization": f"Bearer {api_key()}"}
-    if idempotency_key is not None:
-        headers["Idempotency-Key"] = idempotency_key
     try:
-        async with httpx2.AsyncClient(timeout=30) as client:
-            response = await client.post(f"{url}/v1/notifications", json=dict(request), headers=headers)
-    except httpx2.TransportError:
+        yield
+    except Unreachable:
         raise ConfigurationError(f"no hub answers at {url}; start one with `bellwire serve` or give --url") from None
-    answer = response.json()
-    if response.status_code != httpx2.codes.CREATED:
-        place = f" ({answer['pointer']})" if answer.get("pointer") else ""
-        raise Refused(f"{answer.get('title', response.status_code)}{place}: {answer.get('detail', '')}")
-    reach = f"recipients {answer['recipients']}  fallback deliveries {answer['deliveries']}"
-    console.print(f"[green]published[/] {answer['id']}  {reach}")
+    except UnexpectedAnswer as error:
+        raise ConfigurationError(f"what answers at {url} is no hub (status {error.status})") from None
+    except RequestError as error:
+        place = f" ({error.pointer})" if error.pointer else ""
+        raise Refused(f"{error.title}{place}: {error.detail}") from None
+
+
+async def publish(url: str, api_key: Callable[[], str], notification: Notification) -> None:
+    """Publish one notification and print the answer; raises as `told`."""
+    with told(url):
+        async with AsyncBellwire(url, api_key(), patience=PATIENCE) as bellwire:
+            published = await bellwire.publish_notification(notification)
+    reach = f"recipients {published.recipients}  fallback deliveries {published.deliveries}"
+    console.print(f"[green]published[/] {published.id}  {reach}")
 
 
 async def listen(url: str, user: str, token: Callable[[], str]) -> None:
-    """Print what happens in a user's inbox until interrupted; after any break it resumes with the cursor.
+    """Print what happens in a user's inbox until interrupted; after any break it goes on where it was.
 
     Raises:
-        Refused: the hub closed the connection for good.
+        ClosedForGood: the hub closed the connection for good.
+        Refused: it refuses the token.
 
     """
-    address = "ws" + url.removeprefix("http") + "/v1/ws"
-    cursor: str | None = None
-    delay = _FIRST_DELAY
-    while True:
-        try:
-            async with connect(address, compression=None, max_size=None) as socket:
-                await socket.send(msgspec.json.encode({"type": "connect", "token": token(), "cursor": cursor}).decode())
-                async for message in socket:
-                    for line in str(message).splitlines():
-                        frame = msgspec.json.decode(line)
-                        cursor = frame.get("cursor") or cursor
-                        show(user, frame)
-                    delay = _FIRST_DELAY
-        except ConnectionClosed as closed:
-            if closed.rcvd is not None and closed.rcvd.code in _FINAL_CLOSE:
-                raise Refused(f"the hub closed the connection: {closed.rcvd.reason}") from None
-        except (OSError, InvalidHandshake, TimeoutError):
-            console.print(f"[dim]no hub at {url}; trying again[/]")
-        delay = min(delay * 2, _LONGEST_DELAY)
-        await asyncio.sleep(random.uniform(0, delay))  # noqa: S311 - jitter, not a secret
+    with told(url):
+        async with AsyncInbox(url, token, patience=PATIENCE) as inbox, inbox.listen(attention="active") as live:
+            async for event in live.events():
+                show(user, url, event, live.counts)
 
 
-def show(user: str, frame: Mapping[str, object]) -> None:
-    """Print one frame in a line; what people wrote is printed as text, never as markup or escape codes."""
-    kind = frame["type"]
-    counts = frame.get("counts")
-    badge = f"  [dim]unread {counts['unread']}[/]" if isinstance(counts, dict) else ""
-    if kind == "ready":
-        console.print(f"[green]●[/] listening as {Text(user).markup}{badge}")
-    elif kind == "item" and isinstance(item := frame.get("item"), dict):
-        console.print(f"[yellow]🔔[/] [bold]{_plain(item['title'])}[/]  {_plain(item['body'])}{badge}")
-    elif kind == "change":
-        fields = frame.get("fields")
-        names = ", ".join(fields) if isinstance(fields, dict) else ""
-        console.print(f"[dim]   changed: {names}[/]{badge}")
-    elif kind == "resync":
-        console.print(f"[dim]   the inbox has to be read anew: {_plain(frame['reason'])}[/]{badge}")
-    elif kind == "error":
-        console.print(f"[red]{_plain(frame['message'])}[/]")
+def show(user: str, url: str, event: Event, counts: Counts | None) -> None:
+    """Print one event in a line; what people wrote is printed as text, never as markup or escape codes."""
+    badge = "" if counts is None else f"  [dim]unread {counts.unread}[/]"
+    match event:
+        case Ready():
+            console.print(f"[green]●[/] listening as {Text(user).markup}{badge}")
+        case Arrived(item):
+            console.print(f"[yellow]🔔[/] [bold]{_plain(item.title)}[/]  {_plain(item.body)}{badge}")
+        case Changed(fields):
+            console.print(f"[dim]   changed: {_plain(', '.join(fields))}[/]{badge}")
+        case Reread(reason, items):
+            console.print(f"[dim]   the inbox was read anew ({_plain(reason)}): {len(items)} items[/]{badge}")
+        case Lost(reason):
+            console.print(f"[dim]no hub at {_plain(url)} ({_plain(reason)}); trying again[/]")
 
 
 def plain(text: object) -> str:

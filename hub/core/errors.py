@@ -11,11 +11,11 @@
     * `RunTaken`: a schedule's run is not this process's to make.
     * `StoreUnavailable`: the database could not be reached or gave up; safe to retry.
     * `ArchiveUnavailable`: an archive could not be written; what it should hold is still in the database.
+
+`hub.client` raises the same `RequestError`s for the problems that it is answered with, and a few of its own.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 PROBLEM_BASE = "https://bellwire.dev/problems/"
 """Prefix of every problem's `type`; the slugs behind it are stable and listed in `docs/errors.md`."""
@@ -28,9 +28,9 @@ class BellwireError(Exception):
 class RequestError(BellwireError):
     """The request is at fault, or cannot be served; `detail` is shown to the caller and holds no secret."""
 
-    slug: ClassVar[str] = "request-error"
-    status: ClassVar[int] = 400
-    title: ClassVar[str] = "The request cannot be served"
+    slug: str = "request-error"
+    status: int = 400
+    title: str = "The request cannot be served"
 
     def __init__(self, detail: str, *, pointer: str | None = None, retry_after: int | None = None) -> None:
         """`pointer` is the JSON path at fault (`$.recipients[3]`); `retry_after` is in seconds."""
