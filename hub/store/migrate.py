@@ -11,7 +11,7 @@ from hub.core.errors import ConfigurationError
 from hub.store.engine import Database, open_database
 from hub.store.identity import has_table
 
-HEAD_REVISION = "0014"
+HEAD_REVISION = "0015"
 """The newest revision in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

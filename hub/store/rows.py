@@ -191,6 +191,9 @@ def content_values(content: Content, audience: str | None) -> Values:
     }
 
 
+_NO_PLAN = "[]"
+
+
 def plan_text(plan: tuple[Step, ...]) -> str:
     """Write a plan as JSON: `[[channel, after, unless, when], …]`."""
     if not plan:

@@ -285,6 +285,8 @@ async def test_claims_that_are_dropped_leave_their_place_to_others(world: World)
     settled = [each for _ in range(3) for each in await worker.run_once()]
 
     assert states(settled) == [DeliveryState.SENT] * 3
+
+
 async def test_however_far_the_clock_jumps_a_worker_keeps_what_it_is_sending(world: World) -> None:
     notification, worker = await world.publish({"channel": "email", "after": 0}), world.worker()
     later = await world.publish({"channel": "email", "after": "2d"})
