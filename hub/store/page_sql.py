@@ -51,11 +51,12 @@ WITH inbox AS MATERIALIZED (
   SELECT head.epoch, head.version, head.floor, head.unread_count, head.unseen_count, head.shared_unread,
   head.shared_unseen, $log AS log,
   head.tenant, head.user_id, head.joined, head.seen_mark, head.read_mark, head.archived_mark,
-  $before AS before, $lower AS lower, $upper AS upper
+  $before AS before, $lower AS lower, $upper AS upper, $first AS first_touched, $last AS last_touched
   FROM inbox_heads AS head WHERE head.tenant = $tenant AND head.user_id = $user
 ),
 bound AS MATERIALIZED (
-  SELECT inbox.joined, inbox.before, inbox.lower, $no_less AS upper, $below AS below, $within AS within FROM inbox
+  SELECT inbox.joined, inbox.before, inbox.lower, $no_less AS upper, $below AS below, $within AS within,
+  coalesce(inbox.first_touched, 0) AS first_touched, coalesce(inbox.last_touched, 0) AS last_touched FROM inbox
 ),
 place AS MATERIALIZED (
   SELECT * FROM ($own) AS own
@@ -105,16 +106,22 @@ WHERE member.tenant = $tenant AND member.user_id = $user)"""
 _UNTOUCHED = """
 SELECT log.position AS value FROM shared_log AS log
 WHERE log.tenant = $tenant AND $stretch AND log.kind = 0 AND log.gone_at_position IS NULL AND log.position > 0
-AND coalesce((
+AND (log.position > bound.last_touched OR log.position < bound.first_touched OR coalesce((
   SELECT $filters FROM shared_items AS state
   WHERE state.tenant = $tenant AND state.user_id = $user AND state.position = log.position
-), true)
+), true))
 ORDER BY $category log.topic DESC, log.position DESC LIMIT $limit"""
 """With the touched ones in between that meet the query."""
 
 _TOUCHED = """
 SELECT state.position FROM shared_items AS state $log
 WHERE state.tenant = $tenant AND state.user_id = $user AND log.gone_at_position IS NULL AND $category AND $filters"""
+
+_END = """(
+  SELECT state.position FROM shared_items AS state WHERE state.tenant = $tenant AND state.user_id = $user
+  ORDER BY state.position $direction LIMIT 1
+)"""
+"""Above the newest item that the user has touched, and below the oldest, there are no states to look up."""
 
 _BEFORE = """coalesce((
   SELECT log.position FROM shared_log AS log
@@ -160,6 +167,8 @@ def page_of(dialect: str, shape: Shape) -> str:
         before=fill(_BEFORE, **given) if shape.after else f"CAST({TOP} AS BIGINT)",
         lower=lower,
         upper=upper,
+        first=fill(_END, **given, direction="ASC"),
+        last=fill(_END, **given, direction="DESC"),
         no_less=no_less,
         below=smaller("inbox.lower", "inbox.before"),
         within=smaller(no_less, "inbox.before"),
