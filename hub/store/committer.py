@@ -45,6 +45,7 @@ class Lane(Generic[W, R]):
         *,
         most_weight: int,
         most_works: int,
+        times_alone: int,
         at_once: int,
         on_work: Callable[[], None],
     ) -> None:
@@ -52,6 +53,7 @@ class Lane(Generic[W, R]):
         self._weigh = weigh
         self._most_weight = most_weight
         self._most_works = most_works
+        self._times_alone = times_alone
         self._at_once = at_once
         self._on_work = on_work
         self._waiting: deque[_Entry[W, R]] = deque()
@@ -63,6 +65,11 @@ class Lane(Generic[W, R]):
         """Whether a group could set out."""
         return bool(self._waiting) and self.under_way < self._at_once
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is stored, or waits to be."""
+        return bool(self._waiting or self.under_way)
+
     def submit(self, work: W) -> asyncio.Future[R]:
         """Have it stored with the next group. It is stored (or not) whatever becomes of the future.
 
@@ -73,20 +80,20 @@ class Lane(Generic[W, R]):
         self._on_work()
         return answer
 
-    async def commit_next(self) -> None:
+    async def commit_next(self, *, alone: bool) -> None:
         """Store the next group."""
-        group = self._take()
+        group = self._take(self._times_alone if alone else 1)
         try:
             await self._commit(group)
         finally:
             for entry in group:
                 entry.answer.cancel()  # has an effect only where we were cancelled ourselves, as the process ends
 
-    def _take(self) -> list[_Entry[W, R]]:
+    def _take(self, times: int) -> list[_Entry[W, R]]:
         """Take what fits into one transaction; a work that is too large for any goes alone."""
         group = [self._waiting.popleft()]
-        weight = group[0].weight
-        while self._waiting and len(group) < self._most_works and weight + self._waiting[0].weight <= self._most_weight:
+        weight, most_weight, most_works = group[0].weight, self._most_weight * times, self._most_works * times
+        while self._waiting and len(group) < most_works and weight + self._waiting[0].weight <= most_weight:
             group.append(self._waiting.popleft())
             weight += group[-1].weight
         return group
@@ -121,19 +128,31 @@ class Committer:
         self._start = start
         self._free = writers
         self._lanes: list[Lane[Any, Any]] = []
+        self._last: Lane[Any, Any] | None = None
+        """Whose the last group was that set out."""
 
     def lane(
-        self, store: Store[W, R], weigh: Callable[[W], int], *, most_weight: int, most_works: int, at_once: int = 1
+        self,
+        store: Store[W, R],
+        weigh: Callable[[W], int],
+        *,
+        most_weight: int,
+        most_works: int,
+        times_alone: int = 1,
+        at_once: int = 1,
     ) -> Lane[W, R]:
         """Add a lane behind those that there are: it goes when they have nothing, or after `_PATIENCE` groups.
 
         With more than one transaction `at_once`, works are begun in their order, and may be stored in another.
+        From its second group on without any of another lane's, who would have to wait for it, groups may be
+        `times_alone` as large.
         """
         lane = Lane(
             store,
             weigh,
             most_weight=most_weight,
             most_works=most_works,
+            times_alone=times_alone,
             at_once=at_once,
             on_work=self._dispatch,
         )
@@ -144,12 +163,14 @@ class Committer:
         while self._free and (lane := self._next()) is not None:
             self._free -= 1
             lane.under_way += 1
+            alone = self._last is lane and not any(other.busy for other in self._lanes if other is not lane)
+            self._last = lane
             # What else comes before the task begins, in this round of the loop, is of the group.
-            self._start(self._turn(lane))
+            self._start(self._turn(lane, alone=alone))
 
-    async def _turn(self, lane: Lane[Any, Any]) -> None:
+    async def _turn(self, lane: Lane[Any, Any], *, alone: bool) -> None:
         try:
-            await lane.commit_next()
+            await lane.commit_next(alone=alone)
         finally:
             lane.under_way -= 1
             self._free += 1

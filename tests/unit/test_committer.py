@@ -20,6 +20,7 @@ class Disk:
     def __init__(self) -> None:
         self.begun: list[tuple[str, list[str]]] = []
         self.stored: list[str] = []
+        self.unstuck = asyncio.Event()
         self._ends: asyncio.Queue[Exception | None] = asyncio.Queue()
 
     def end(self, error: Exception | None = None) -> None:
@@ -28,6 +29,8 @@ class Disk:
 
     async def store(self, name: str, works: Sequence[str]) -> list[str | Exception]:
         self.begun.append((name, list(works)))
+        if works == ["stuck"]:
+            await self.unstuck.wait()
         if error := await self._ends.get():
             raise error
         if "bad" in works:
@@ -41,7 +44,8 @@ def weigh(work: str) -> int:
 
 
 class World:
-    def __init__(self, writers: int = 1, at_once: int = 1) -> None:
+    def __init__(self, writers: int = 1, at_once: int = 1, times_alone: int = 1) -> None:
+        self.times_alone = times_alone
         self.disk = Disk()
         self.tasks: set[asyncio.Task[None]] = set()
         committer = Committer(lambda turn: self.tasks.add(asyncio.ensure_future(turn)), writers=writers)
@@ -51,7 +55,14 @@ class World:
         async def store(works: Sequence[str]) -> Sequence[str | Exception]:
             return await self.disk.store(name, works)
 
-        return committer.lane(store, weigh, most_weight=MOST_WEIGHT, most_works=MOST_WORKS, at_once=at_once)
+        return committer.lane(
+            store,
+            weigh,
+            most_weight=MOST_WEIGHT,
+            most_works=MOST_WORKS,
+            times_alone=self.times_alone,
+            at_once=at_once,
+        )
 
     async def settled(self) -> None:
         """Let every transaction end well, and wait for the last."""
@@ -70,6 +81,12 @@ async def world() -> AsyncIterator[World]:
 async def under_way() -> None:
     """Let what has been started begin."""
     await asyncio.sleep(0)
+
+
+async def rounds() -> None:
+    """Let whatever may happen happen."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def test_whoever_comes_at_once_shares_and_nobody_waits_while_idle(world: World) -> None:
@@ -200,6 +217,43 @@ async def test_a_lane_may_have_two_transactions_at_once_and_no_more() -> None:
     assert world.disk.begun[2:] == [("second", ["a"])]
     await world.settled()
     assert world.disk.begun[3:] == [("first", ["8"])]
+
+
+async def test_a_lane_that_nobody_waits_for_has_larger_groups() -> None:
+    world = World(times_alone=2)
+    for work in "abcdefghijklmno":
+        world.second.submit(work)
+    world.disk.end()
+    await under_way()
+    assert world.disk.begun == [("second", ["a", "b", "c", "d"])], "who may be waiting already is not known"
+    await rounds()
+    assert world.disk.begun[1:] == [("second", ["e", "f", "g", "h", "i", "j", "k", "l"])]
+    world.first.submit("P")
+    await world.settled()
+    assert world.disk.begun[2:] == [("first", ["P"]), ("second", ["m", "n", "o"])]
+
+
+async def test_a_lane_is_not_alone_while_another_has_anything_on_its_way() -> None:
+    world = World(writers=2, times_alone=2)
+    world.first.submit("stuck")
+    for work in "abcdefghi":
+        world.second.submit(work)
+    for _ in range(3):
+        world.disk.end()
+    await rounds()
+    assert [len(works) for _, works in world.disk.begun] == [1, 4, 4, 1]
+    world.disk.unstuck.set()
+    await world.settled()
+
+
+async def test_a_lane_that_had_the_others_before_it_is_not_alone_at_once() -> None:
+    world = World(times_alone=2)
+    world.first.submit("P")
+    await under_way()
+    for work in "abcde":
+        world.second.submit(work)
+    await world.settled()
+    assert world.disk.begun[1:] == [("second", ["a", "b", "c", "d"]), ("second", ["e"])]
 
 
 async def test_when_the_process_ends_nobody_waits_for_ever(world: World) -> None:
