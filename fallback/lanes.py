@@ -198,11 +198,10 @@ class LanePool:
 
     async def abandon(self) -> None:
         """Drop what is still under way; the leases will run out and the rescuer will return it."""
-        for work in self._work.values():
-            work.ahead.clear()
         tasks = self._tasks()
-        for task in tasks:
-            task.cancel()
+        for work in self._work.values():
+            for flight in list(work.flights.values()):
+                self._drop(work, flight)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _tasks(self) -> list[asyncio.Task[Settlement | None]]:

@@ -101,8 +101,8 @@ async def publish(url: str, count: int, *, after: int = 0) -> None:
     async with await open_database(url) as database:
         store = SqlInboxStore(database)
         for first in range(0, count, BATCH):
-            at = now_ms()
-            await store.publish_all([publication(number, after, at) for number in range(first, first + BATCH)], at)
+            at, numbers = now_ms(), range(first, min(first + BATCH, count))
+            await store.publish_all([publication(number, after, at) for number in numbers], at)
 
 
 async def multiply(url: str, times: int) -> None:

@@ -13,7 +13,7 @@ Written by `make bench-fallback`; the raw figures are in [fallback.json](fallbac
 
 - **What is compared.** Bellwire's queue is rows in PostgreSQL, with `fsync` and `synchronous_commit` on; BullMQ's is in
   Valkey, in memory, without persistence. Bellwire decides for each delivery whether its user still needs it, renders
-  an e-mail, and keeps every attempt; a job of BullMQ's does nothing.
+  its text, and keeps every attempt; a job of BullMQ's does nothing.
 - **Where.** A worker has core 0 to itself; PostgreSQL and Valkey have the other, except where a case says otherwise.
   All traffic is on 127.0.0.1 and Unix sockets, without TLS.
 - **A figure** is the median of three blocks, which take turns with the peer's; the first tenth of a queue warms up, and
@@ -35,7 +35,7 @@ _WHERE = """\
 
 ## Where the time goes
 
-A worker's processor time, sampled in the steady state:
+A worker's processor time, sampled in the steady state of a busy machine:
 
 | | share |
 | --- | --- |
