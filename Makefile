@@ -63,7 +63,7 @@ test: $(VENV)/.dev ## All tests, with real PostgreSQL, Valkey, SMTP and Chromium
 	@sh tests/support/install-chromium.sh
 	$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-soak: $(VENV)/.dev ## Long tests: churn, bad clients, faults, herds, restarts (about 20 minutes)
+soak: $(VENV)/.dev ## Long tests: churn, bad clients, faults, herds, restarts, kills (about 30 minutes)
 	$(PYTEST) tests/soak $(ARGS)
 
 bench-gateway: $(VENV)/.bench ## The gateway beside nchan and Socket.IO (ARGS=--quick for a smoke run); needs nginx, node

@@ -97,6 +97,8 @@ class DeliveryQueue(Protocol):
     async def rescue(self, now: int, max_claims: int, limit: int) -> int:
         """Return deliveries with a spent lease to the queue, or fail them after `max_claims`; counts them.
 
+        With a `limit` of 0 it does nothing, but fails if the store cannot be reached.
+
         Also cancels (tidies) due queued deliveries whose rung was reached but which no acknowledgement cancelled.
         """
         ...

@@ -113,6 +113,17 @@ class TestRescue:
         assert await queue.rescue(START + LEASE, MAX_CLAIMS, 2) == 1
         assert await queue.rescue(START + LEASE, MAX_CLAIMS, 2) == 0
 
+    async def test_with_a_limit_of_none_nothing_is_done(self, queue: DeliveryQueue, rows: Rows) -> None:
+        await rows.notification(users=["ada", "ben"], plan=[Step(Channel.EMAIL, 0)])
+        [held] = await queue.claim(EMAIL, START, LEASE, 1)
+        seen = await rows.notification(plan=[Step(Channel.EMAIL, 0)])
+        await rows.touch(seen, **TOUCHES[Rung.SEEN])
+
+        assert await queue.rescue(START + LEASE, MAX_CLAIMS, 0) == await queue.rescue(START + LEASE, 1, 0) == 0
+        assert (await rows.state(held.delivery.id)).state == "sending"
+        [needless] = await rows.steps(seen)
+        assert (await rows.state(needless)).state == "queued"
+
     async def test_by_several_at_once_counts_each_delivery_once(self, queue: DeliveryQueue, rows: Rows) -> None:
         users = [f"user-{number}" for number in range(20)]
         await rows.notification(users=users, plan=[Step(Channel.EMAIL, 0)])

@@ -6,14 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, Self
 
 import httpx2
 import msgspec
 import pytest
 import redis
-import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
 from hub.core import wire
@@ -24,19 +22,12 @@ from tests.support.mute import mute
 from tests.support.process import BellwireProcess
 from tests.support.reference_client import ReferenceClient
 from tests.support.smtp_fake import SmtpFake
+from tests.support.workers import command
 
 API_KEY = "an-api-key-for-tests"
 JWT_SECRET = "a-secret-for-tests-of-32-bytes-or-more"
 KEYRING = Keyring.from_settings(Settings(), API_KEY, JWT_SECRET)
 PATIENCE = 30.0
-SERVICES = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())["services"]
-
-
-def command(service: str) -> list[str]:
-    """The words after `bellwire` with which docker-compose.yml starts a service."""
-    program, *words = str(SERVICES[service]["command"]).split()
-    assert program == "bellwire"
-    return words
 
 
 def token(user: str) -> str:

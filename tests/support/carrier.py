@@ -151,7 +151,10 @@ class Carrier:
             pass  # the sender is gone, or we go away
         finally:
             self._open.discard(task)
-            writer.transport.abort() if task.cancelling() else writer.close()
+            if task.cancelling():
+                writer.transport.abort()
+            else:
+                writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader) -> tuple[bytes, bool]:
         """Read a call, and return what it is answered with, and whether another may follow."""

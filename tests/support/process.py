@@ -17,7 +17,7 @@ import httpx2
 from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds that a process has to start or to stop before a test gives up; it never waits this long when all is well."""
 
 _LOOK_AGAIN = 0.02
