@@ -139,6 +139,8 @@ class TestSqliteFile:
         async with await open_database(sqlite_url) as opened, opened.writer() as connection:
             assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
             assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar() == 2
+            assert (await connection.exec_driver_sql("PRAGMA cache_size")).scalar() == -65_536
+            assert (await connection.exec_driver_sql("PRAGMA wal_autocheckpoint")).scalar() == 4_000
 
     @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///", "mysql://x/y", "", "bellwire.db"])
     async def test_other_urls_are_refused(self, url: str) -> None:
