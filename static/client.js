@@ -10,6 +10,7 @@
  *
  * @typedef {import('./store.js').Item} Item
  * @typedef {import('./store.js').Action} Action
+ * @typedef {import('./store.js').Page} Page
  * @typedef {import('./store.js').Mark} Mark
  */
 
@@ -38,6 +39,9 @@ export class BellwireClient extends EventTarget {
   #deliveredTimer;
   #posting = Promise.resolve();
 
+  /** @type {string|null} whose inbox it is, once the hub has said so */
+  user = null;
+
   /**
    * @param {object} options
    * @param {string} [options.url] the hub's address; in a page, its own origin if left out
@@ -64,6 +68,11 @@ export class BellwireClient extends EventTarget {
   /** What the inbox shows, newest first. */
   get items() {
     return this.#store.items;
+  }
+
+  /** All that is held, newest first: the archived, the snoozed, and what `list` brought as well. */
+  get known() {
+    return this.#store.known;
   }
 
   /** The badge. */
@@ -148,6 +157,11 @@ export class BellwireClient extends EventTarget {
     this.#mark('unarchive', ids);
   }
 
+  /** Hide them until a time. @param {Iterable<string>} ids @param {Date} until in the future, at most a year away */
+  snooze(ids, until) {
+    this.#mark('snooze', ids, null, until.toISOString());
+  }
+
   /** Mark read all there is up to now; what arrives while this is on its way stays unread. */
   markAllRead() {
     if (this.#store.cursor !== null) this.#mark('read', [], this.#store.cursor);
@@ -158,6 +172,42 @@ export class BellwireClient extends EventTarget {
     if (this.#store.next !== null) await this.#fetchPage(this.#store.next);
   }
 
+  /**
+   * Read a page by a filter. What it has is in `known` from then on, and changes there as the server tells; when the
+   * client has to read the newest page anew (a `resync`), what only `list` brought is let go of.
+   *
+   * @param {{status?: 'unread'|'read'|'unseen'|'all', category?: string, archived?: boolean, snoozed?: boolean,
+   *   after?: string, limit?: number}} [filter]
+   * @returns {Promise<Page>}
+   * @throws {Error} the hub is out of reach, or refused
+   */
+  async list(filter = {}) {
+    const journal = this.#store.beginPage();
+    /** @type {Page|null} */
+    let page = null;
+    try {
+      const query = Object.entries({ limit: this.limit, ...filter }).map(([name, value]) => [name, String(value)]);
+      const answer = await this.request(`/v1/inbox?${new URLSearchParams(query)}`);
+      if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
+      page = /** @type {Page} */ (await answer.json());
+      return page;
+    } finally {
+      this.#store.adopt(journal, page?.data ?? []);
+      if (page !== null) this.#emit('change');
+    }
+  }
+
+  /**
+   * Call the hub as this user.
+   *
+   * @param {string} path @param {{method?: string, body?: object}} [options] a body makes it a POST, unless said otherwise
+   * @returns {Promise<Response>}
+   * @throws {Error} the hub is out of reach
+   */
+  request(path, { method, body } = {}) {
+    return this.#call(path, body, method);
+  }
+
   /** @param {any} frame @param {boolean} live */
   #receive(frame, live) {
     if (frame.type === 'error') {
@@ -166,7 +216,10 @@ export class BellwireClient extends EventTarget {
     }
     const before = this.counts;
     const { reload, arrived } = this.#store.apply(frame);
-    if (frame.type === 'ready') this.#onReady();
+    if (frame.type === 'ready') {
+      this.user = frame.user;
+      this.#onReady();
+    }
     if (frame.type === 'item' && frame.item.seen_at === null) this.#acknowledge([frame.item.id]);
     this.#stale ||= reload || frame.type === 'resync';
     if (this.#stale) this.#reload();
@@ -216,11 +269,11 @@ export class BellwireClient extends EventTarget {
     return true;
   }
 
-  /** @param {Action} action @param {Iterable<string>} ids @param {string|null} [through] */
-  #mark(action, ids, through = null) {
+  /** @param {Action} action @param {Iterable<string>} ids @param {string|null} [through] @param {string|null} [until] */
+  #mark(action, ids, through = null, until = null) {
     const list = [...ids];
     for (let start = 0; start === 0 || start < list.length; start += MOST_IDS) {
-      const mark = this.#store.mark(action, list.slice(start, start + MOST_IDS), through);
+      const mark = this.#store.mark(action, list.slice(start, start + MOST_IDS), through, until);
       if (mark !== null && this.status === 'online') this.#transmit(mark);
     }
     this.#emit('change');
@@ -228,7 +281,10 @@ export class BellwireClient extends EventTarget {
 
   /** Send a mark, or send it again: the server takes it twice without harm. @param {Mark} mark */
   #transmit(mark) {
-    const which = mark.through === null ? { ids: [...mark.ids] } : { all: true, through: mark.through };
+    const which = {
+      ...(mark.through === null ? { ids: [...mark.ids] } : { all: true, through: mark.through }),
+      ...(mark.until === null ? {} : { until: mark.until }),
+    };
     Object.assign(mark, { sent: true, counted: false, pings: 0 });
     this.#tell(mark.action, which, mark.ref);
     if (mark.late.length > 0) this.#tell(mark.action, { ids: mark.late }, mark.ref);
@@ -282,13 +338,13 @@ export class BellwireClient extends EventTarget {
     );
   }
 
-  /** @param {string} path @param {object} [body] makes it a POST @returns {Promise<Response>} */
-  async #call(path, body) {
+  /** @param {string} path @param {object} [body] makes it a POST @param {string} [method] @returns {Promise<Response>} */
+  async #call(path, body, method) {
     const request = () => {
       const headers = new Headers({ Authorization: `Bearer ${this.#token}` });
-      if (body === undefined) return fetch(this.url + path, { headers, cache: 'no-store' });
+      if (body === undefined) return fetch(this.url + path, { method, headers, cache: 'no-store' });
       headers.set('Content-Type', 'application/json');
-      return fetch(this.url + path, { method: 'POST', headers, body: JSON.stringify(body), keepalive: true });
+      return fetch(this.url + path, { method: method ?? 'POST', headers, body: JSON.stringify(body), keepalive: true });
     };
     const answer = await request();
     if (answer.status !== 401) return answer;
