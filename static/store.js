@@ -3,7 +3,9 @@
  *
  * The server's word and the user's own marks that the server has not confirmed yet are kept apart: the view is the
  * first with the second laid over it, so undoing a refused mark is only forgetting it.
- *
+ */
+
+/**
  * @typedef {object} Item
  * @property {string} id
  * @property {number} version of two states of one item, the one with the higher version is newer
@@ -71,8 +73,8 @@ export const byAge = (a, b) => {
 function withFields(/** @type {Item} */ item, /** @type {Record<string, any>} */ fields) {
   /** @type {any} */
   const changed = { ...item };
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === null || name === 'snoozed_until' || changed[name] === null) changed[name] = value;
+  for (const name in fields) {
+    if (fields[name] === null || name === 'snoozed_until' || changed[name] === null) changed[name] = fields[name];
   }
   return changed;
 }
@@ -90,7 +92,10 @@ export class InboxStore {
   #edge = null;
   #refs = 0;
   #told = false; // whether a frame has told the counts
-  /** @type {Map<string, number>} items of topics that the cursor does not cover yet, by where they are in the log */
+  /**
+   * @type {Map<string, number>} items that the cursor may not cover yet, by their place in the log; Infinity: they came
+   *   with a page, which may be ahead of the frames
+   */
   #late = new Map();
 
   /** @type {string|null} where to resume */
@@ -113,7 +118,9 @@ export class InboxStore {
   /** @returns {Counts} the badge, the user's own marks included */
   get counts() {
     let { unread, unseen } = this.#counts;
-    for (const item of this.#items.values()) {
+    for (const id of new Set(this.#marks.flatMap(({ ids }) => [...ids]))) {
+      const item = this.#items.get(id);
+      if (item === undefined) continue;
       const [said, shown] = [weight(item), weight(this.#overlaid(item))];
       unread += shown.unread - said.unread;
       unseen += shown.unseen - said.unseen;
@@ -123,6 +130,11 @@ export class InboxStore {
       unseen -= beyond.unseen;
     }
     return { unread: Math.max(0, unread), unseen: Math.max(0, unseen) };
+  }
+
+  /** Where the server's word has brought this store: what a store needs that begins here. */
+  get position() {
+    return { cursor: this.cursor, counts: this.#counts, late: [...this.#late] };
   }
 
   /** @param {string} id */
@@ -154,7 +166,7 @@ export class InboxStore {
       this.#counts = { unread: this.#counts.unread + frame.delta.unread, unseen: this.#counts.unseen + frame.delta.unseen };
       this.#late.set(frame.item.id, frame.position);
     }
-    if (frame.type === 'ready') this.#late.clear();
+    if (frame.type === 'ready') this.#late = new Map(frame.late);
     if (frame.type === 'ping') this.#late.forEach((at, id) => at <= frame.position && this.#late.delete(id));
     for (const mark of this.#marks) {
       if (mark.sent && frame.type === 'ping') mark.pings += 1;
@@ -183,6 +195,7 @@ export class InboxStore {
     if (page === null) return;
     const held = this.#items;
     if (newest) this.#items = new Map();
+    if (newest) for (const { id } of page.data) if (!held.has(id)) this.#late.set(id, Infinity);
     this.#hold(page.data, held);
     this.next = page.next;
     this.#edge = page.has_more ? (page.data.at(-1) ?? null) : null;
