@@ -1,30 +1,30 @@
 /**
  * Staying connected: which transport, when to come back, when silence means that a connection is dead.
- *
+ */
+
+/**
  * @typedef {'stopped'|'connecting'|'online'|'waiting'|'refused'} Status
  *   `waiting`: lost, and coming back at `retryAt`; `refused`: the server will not have this token
  *
  * @typedef {object} Owner
  * @property {() => string|null} cursor where to resume
- * @property {() => 'active'|'away'} attention what to tell the server of it when connecting
+ * @property {() => object} position where a tab that joins begins: a `ready`'s cursor, counts and `late`
+ * @property {() => 'active'|'away'} attention of this tab
+ * @property {(state: 'active'|'away') => void} onAttention tell the server; it is that of all tabs
  * @property {() => Promise<string>} token
  * @property {(frame: any, live: boolean) => void} onFrame `live`: `ready` has come
  * @property {() => void} onStatus
  * @property {(code: string, message: string) => void} onFailure
  */
 
-import { poll, sse, websocket } from './transport.js';
+import { Ladder } from './ladder.js';
+import { SharedConnection } from './shared-connection.js';
+import { callAt } from './wall-clock.js';
 
-const LADDER = [
-  { name: 'websocket', open: websocket },
-  { name: 'sse', open: sse },
-  { name: 'poll', open: poll },
-];
 const PATIENCE_MS = 15_000; // for a connection to become ready
-const PROBE_MS = 5_000; // for an answer to our own ping
+const PROBE_MS = 5_000; // for an answer to our own ping, and for a transport that was blocked the last time
 const STABLE_MS = 60_000; // after which the next failure is a first one
 const BACKOFF_MS = { first: 500, most: 30_000 };
-const BLOCKED = 2; // failures in a row, with the hub in reach, that mean a transport doesn't get through
 const UNAUTHENTICATED = new Set([401, 4102]);
 const BUSY = new Set([429, 503]); // the hub's own answers: it is in reach, but has no room
 const RENEW_MS = 1_000; // a token of the very second of a revocation is refused: ask for one a second later
@@ -40,16 +40,16 @@ export class Connection {
 
   #url;
   #owner;
-  #startRung;
-  #rung;
-  #blocked = 0;
+  #ladder;
+  /** @type {SharedConnection|null} */
+  #shared = null;
   #failures = 0;
   /** @type {AbortController|null} from start to stop */
   #running = null;
   /** @type {AbortController|null} ends what is open or opening */
   #current = null;
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  #silence;
+  #hush = () => {}; // ends the wait for a sign of life
+  #silent = false; // whether the last connection ended for want of one
   #patience = PATIENCE_MS;
   #comeBackAt = 0;
   #token = ''; // the last one that was shown
@@ -58,22 +58,40 @@ export class Connection {
   #refusals = 0; // since the last `ready`
   /** @type {string|null} asked for already, for the next connection */
   #renewed = null;
+  /** @type {'active'|'away'|null} the attention that the server knows */
+  #told = null;
+  /** @type {Promise<void>|null} */
+  #asleep = null;
   #wake = () => {};
-  #onOnline = () => {
-    this.#rung = this.#startRung; // another network may let through what the last one blocked
-    this.retry();
-  };
+  #wakeUp = () => {};
 
-  /** @param {string} url @param {number} rung where on the ladder to begin @param {Owner} owner */
-  constructor(url, rung, owner) {
+  /**
+   * @param {string} url @param {number} rung where on the ladder to begin @param {boolean} shared with other tabs
+   * @param {Owner} owner
+   */
+  constructor(url, rung, shared, owner) {
     this.#url = url;
-    this.#startRung = rung;
-    this.#rung = rung;
+    this.#ladder = new Ladder(rung);
     this.#owner = owner;
+    if (!shared) return;
+    this.#shared = new SharedConnection({
+      cursor: owner.cursor,
+      position: owner.position,
+      attention: owner.attention,
+      onAttention: () => this.attend(),
+      retryAt: () => (this.status === 'waiting' ? this.retryAt : null),
+      interrupt: () => this.restart(),
+      retry: () => this.retry(),
+    });
   }
 
   get transport() {
-    return LADDER[this.#rung].name;
+    return this.#shared?.transport ?? this.#ladder.rung.name;
+  }
+
+  /** Whether another tab has the connection that this one hears. */
+  get follows() {
+    return this.#shared?.follows ?? false;
   }
 
   start() {
@@ -83,7 +101,7 @@ export class Connection {
     this.#refused = null;
     this.#refusals = 0;
     this.#renewed = null;
-    globalThis.addEventListener?.('online', this.#onOnline);
+    this.#listen(this.#running.signal);
     this.#run(this.#running.signal);
   }
 
@@ -91,30 +109,97 @@ export class Connection {
   stop(status = 'stopped') {
     this.#running?.abort();
     this.#running = null;
-    this.#current?.abort();
-    globalThis.removeEventListener?.('online', this.#onOnline);
+    this.restart();
+    this.#shared?.leave();
+    this.#wakeUp();
     this.#become(status);
   }
 
   /** Try now instead of when the back-off ends; on an open connection, find out whether it still lives. */
   retry() {
-    if (this.status === 'online' && this.send !== null) {
-      this.send({ type: 'ping' });
-      this.#expectWithin(PROBE_MS);
-    } else if (this.status === 'online') {
-      this.#current?.abort(); // a stream can't be asked
-    }
+    if (this.follows) this.#shared?.retry();
+    else if (this.status === 'online' && this.send === null) this.restart(); // a stream can't be asked
+    else this.#probe();
     this.#wake();
+  }
+
+  /** End the connection that there is, and make a new one. */
+  restart() {
+    this.#current?.abort();
+  }
+
+  /** Tell the server if the attention has changed. */
+  attend() {
+    if (this.status !== 'online') return; // connecting tells it
+    if (this.follows) {
+      this.#shared?.attend();
+      return;
+    }
+    const state = this.#attention();
+    if (state === this.#told) return;
+    this.#told = state;
+    this.#owner.onAttention(state);
+  }
+
+  #attention() {
+    return this.#shared?.attention() ?? this.#owner.attention();
+  }
+
+  /** @param {AbortSignal} signal */
+  #listen(signal) {
+    /** @type {Record<string, () => void>} */
+    const reactions = {
+      online: () => {
+        this.#ladder.reset(); // another network may let through what the last one blocked
+        this.retry();
+      },
+      offline: () => this.#probe(),
+      // A page that sleeps hears nothing, and keeps others from leading: it leaves, and comes back.
+      freeze: () => this.#sleep(),
+      pagehide: () => this.#sleep(),
+      resume: () => this.#wakeUp(),
+      pageshow: () => this.#wakeUp(),
+    };
+    for (const [type, react] of Object.entries(reactions)) {
+      globalThis.addEventListener?.(type, react, { signal, capture: true });
+    }
+  }
+
+  #sleep() {
+    if (this.#asleep !== null) return;
+    this.#asleep = new Promise((resolve) => {
+      this.#wakeUp = () => {
+        this.#asleep = null;
+        resolve();
+        this.#wake();
+      };
+    });
+    this.restart();
+    this.#shared?.leave();
+  }
+
+  #probe() {
+    if (this.status !== 'online' || this.send === null || this.follows) return;
+    this.send({ type: 'ping' });
+    this.#expectWithin(PROBE_MS);
   }
 
   /** @param {AbortSignal} running */
   async #run(running) {
-    while (!running.aborted) {
+    for (;;) {
+      if (this.#asleep !== null) await this.#asleep;
+      if (running.aborted) return;
       this.#become('connecting');
       const began = Date.now();
+      const { trying } = this.#ladder;
       const { ended, ready } = await this.#connect(running);
       if (running.aborted) return;
       if (ready && Date.now() - began >= STABLE_MS) this.#failures = 0;
+      if (ended.again) continue;
+      if (this.#ladder.trying) {
+        if (trying) this.#ladder.fallBack();
+        continue;
+      }
       if (this.#isFinal(ended.code)) {
         this.#owner.onFailure('refused', ended.reason || `the hub refused the connection (${ended.code})`);
         this.stop('refused');
@@ -132,8 +217,10 @@ export class Connection {
     const current = new AbortController();
     const hungUp = new Promise((_, reject) => current.signal.addEventListener('abort', () => reject(new Error('gave up'))));
     this.#current = current;
-    this.#patience = PATIENCE_MS;
-    this.#expectWithin(PATIENCE_MS);
+    this.#silent = false;
+    this.#patience = this.#ladder.trying ? PROBE_MS : PATIENCE_MS;
+    this.#expectWithin(this.#patience);
+    const stay = this.#ladder.whenToTry(() => current.abort());
     let ready = false;
     /** @type {import('./transport.js').Ended} */
     let ended;
@@ -141,14 +228,14 @@ export class Connection {
       const fresh = this.#renewed ?? Promise.race([this.#owner.token(), hungUp]);
       this.#renewed = null;
       this.#token = /** @type {string} */ (await fresh);
-      const open = this.#token === this.#refused ? refusedAlready : LADDER[this.#rung].open;
-      ended = await open({
+      ended = await this.#open({
         url: this.#url,
         token: this.#token,
         cursor: this.#owner.cursor(),
-        attention: this.#owner.attention,
+        attention: () => (this.#told = this.#attention()),
         signal: current.signal,
         onWritable: (send) => (this.send = send),
+        onDelay: (until) => this.#onDelay(until),
         onFrame: (frame) => {
           if (current.signal.aborted) return;
           ready ||= frame.type === 'ready';
@@ -165,9 +252,23 @@ export class Connection {
     }
     hungUp.catch(() => {});
     current.abort();
-    clearTimeout(this.#silence);
+    this.#hush();
+    stay();
     this.send = null;
     return { ended, ready };
+  }
+
+  /** @param {import('./transport.js').Link} link */
+  #open(link) {
+    if (link.token === this.#refused) return refusedAlready();
+    return this.#shared?.open(link, this.#ladder.rung) ?? this.#ladder.rung.open(link);
+  }
+
+  /** The tab that has the connection has lost it. @param {number|null} until when it tries again; null: now */
+  #onDelay(until) {
+    this.retryAt = until ?? 0;
+    this.#expectWithin(Math.max(0, this.retryAt - Date.now()) + 2 * PATIENCE_MS);
+    this.#become(until === null ? 'connecting' : 'waiting');
   }
 
   /** @param {any} frame @param {boolean} live */
@@ -192,9 +293,10 @@ export class Connection {
       this.id = frame.connection;
       this.#patience = 2 * frame.ping_ms;
       this.#expectWithin(this.#patience);
-      this.#blocked = 0;
+      if (!this.follows) this.#ladder.succeed();
       this.#refusals = 0;
       this.#become('online');
+      this.attend();
     }
     this.#owner.onFrame(frame, live);
   }
@@ -223,8 +325,11 @@ export class Connection {
   /** Hang up unless something comes in within so many milliseconds. @param {number} ms */
   #expectWithin(ms) {
     const current = this.#current;
-    clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => current?.abort(), ms);
+    this.#hush();
+    this.#hush = callAt(Date.now() + ms, () => {
+      this.#silent = true;
+      current?.abort();
+    });
   }
 
   /** A token may just have run out, or be revoked: one that was refused is renewed once. */
@@ -237,18 +342,17 @@ export class Connection {
   async #stepDownIfBlocked(/** @type {number} */ code, /** @type {boolean} */ ready) {
     if (ready || UNAUTHENTICATED.has(code) || (code >= 4000 && code < 4100)) return;
     if (BUSY.has(code)) {
-      this.#rung = this.#startRung; // a WebSocket that was refused for want of room looks like one that is blocked
+      this.#ladder.reset(); // a WebSocket that was refused for want of room looks like one that is blocked
       return;
     }
+    const silent = this.#silent;
     const signal = AbortSignal.timeout(PROBE_MS);
     const answers = await fetch(`${this.#url}/healthz`, { cache: 'no-store', signal }).then(
       (answer) => answer.ok,
       () => false,
     );
-    this.#blocked = answers ? this.#blocked + 1 : 0;
-    if (this.#blocked < BLOCKED) return;
-    this.#rung = Math.min(this.#rung + 1, LADDER.length - 1);
-    this.#blocked = 0;
+    if (answers) this.#ladder.fail(silent);
+    else this.#ladder.excuse();
   }
 
   /** Wait as long as the server asked, and a random time that grows with each failure ("full jitter"). */
@@ -259,10 +363,11 @@ export class Connection {
     this.#comeBackAt = 0;
     this.retryAt = Date.now() + wait;
     this.#become('waiting');
+    this.#shared?.tellLost();
     await new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
-      const timer = setTimeout(resolve, wait);
+      const cancel = callAt(this.retryAt, () => resolve());
       this.#wake = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
       running.addEventListener('abort', this.#wake, { once: true });

@@ -3,7 +3,9 @@
  *
  * The server's word and the user's own marks that the server has not confirmed yet are kept apart: the view is the
  * first with the second laid over it, so undoing a refused mark is only forgetting it.
- *
+ */
+
+/**
  * @typedef {object} Item
  * @property {string} id
  * @property {number} version of two states of one item, the one with the higher version is newer
@@ -25,7 +27,7 @@
  * @typedef {{unread: number, unseen: number}} Counts
  * @typedef {{data: Item[], has_more: boolean, next: string|null, unread_count: number, unseen_count: number,
  *   cursor: string}} Page
- * @typedef {'seen'|'read'|'unread'|'archive'|'unarchive'} Action
+ * @typedef {'seen'|'read'|'unread'|'archive'|'unarchive'|'snooze'} Action
  *
  * @typedef {object} Mark the user's own change, until the server's frames show it
  * @property {number} ref
@@ -34,6 +36,7 @@
  * @property {string|null} through for "all": the cursor up to which; null: only `ids`
  * @property {string[]} late for "all": items held here that are after that cursor
  * @property {Counts} beyond for "all": how many more it covers that are not held here
+ * @property {string|null} until for snooze
  * @property {Record<string, string|null>} fields
  * @property {boolean} sent
  * @property {boolean} counted whether the server has told its counts since it was sent
@@ -48,6 +51,7 @@ const FIELDS_OF = {
   unread: ['read_at'],
   archive: ['seen_at', 'read_at', 'archived_at'],
   unarchive: ['archived_at'],
+  snooze: ['snoozed_until'],
 };
 
 /** @param {Item} item */
@@ -60,7 +64,7 @@ const weight = (item) => ({
 });
 
 /** Newest first, as the server sorts. @param {Item} a @param {Item} b */
-const byAge = (a, b) => {
+export const byAge = (a, b) => {
   const [left, right] = a.appeared_at === b.appeared_at ? [a.id, b.id] : [a.appeared_at, b.appeared_at];
   return left < right ? 1 : left > right ? -1 : 0;
 };
@@ -69,8 +73,8 @@ const byAge = (a, b) => {
 function withFields(/** @type {Item} */ item, /** @type {Record<string, any>} */ fields) {
   /** @type {any} */
   const changed = { ...item };
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === null || name === 'snoozed_until' || changed[name] === null) changed[name] = value;
+  for (const name in fields) {
+    if (fields[name] === null || name === 'snoozed_until' || changed[name] === null) changed[name] = fields[name];
   }
   return changed;
 }
@@ -88,7 +92,10 @@ export class InboxStore {
   #edge = null;
   #refs = 0;
   #told = false; // whether a frame has told the counts
-  /** @type {Map<string, number>} items of topics that the cursor does not cover yet, by where they are in the log */
+  /**
+   * @type {Map<string, number>} items that the cursor may not cover yet, by their place in the log; Infinity: they came
+   *   with a page, which may be ahead of the frames
+   */
   #late = new Map();
 
   /** @type {string|null} where to resume */
@@ -100,13 +107,20 @@ export class InboxStore {
 
   /** @returns {Item[]} what an inbox shows, newest first */
   get items() {
-    return [...this.#items.values()].map((item) => this.#overlaid(item)).filter(listed).sort(byAge);
+    return this.known.filter((item) => listed(item) && !this.#isBeyond(item));
+  }
+
+  /** @returns {Item[]} all that is held, newest first: the archived, the snoozed, and what `adopt` brought */
+  get known() {
+    return [...this.#items.values()].map((item) => this.#overlaid(item)).sort(byAge);
   }
 
   /** @returns {Counts} the badge, the user's own marks included */
   get counts() {
     let { unread, unseen } = this.#counts;
-    for (const item of this.#items.values()) {
+    for (const id of new Set(this.#marks.flatMap(({ ids }) => [...ids]))) {
+      const item = this.#items.get(id);
+      if (item === undefined) continue;
       const [said, shown] = [weight(item), weight(this.#overlaid(item))];
       unread += shown.unread - said.unread;
       unseen += shown.unseen - said.unseen;
@@ -116,6 +130,11 @@ export class InboxStore {
       unseen -= beyond.unseen;
     }
     return { unread: Math.max(0, unread), unseen: Math.max(0, unseen) };
+  }
+
+  /** Where the server's word has brought this store: what a store needs that begins here. */
+  get position() {
+    return { cursor: this.cursor, counts: this.#counts, late: [...this.#late] };
   }
 
   /** @param {string} id */
@@ -147,7 +166,7 @@ export class InboxStore {
       this.#counts = { unread: this.#counts.unread + frame.delta.unread, unseen: this.#counts.unseen + frame.delta.unseen };
       this.#late.set(frame.item.id, frame.position);
     }
-    if (frame.type === 'ready') this.#late.clear();
+    if (frame.type === 'ready') this.#late = new Map(frame.late);
     if (frame.type === 'ping') this.#late.forEach((at, id) => at <= frame.position && this.#late.delete(id));
     for (const mark of this.#marks) {
       if (mark.sent && frame.type === 'ping') mark.pings += 1;
@@ -176,10 +195,8 @@ export class InboxStore {
     if (page === null) return;
     const held = this.#items;
     if (newest) this.#items = new Map();
-    for (const item of page.data) {
-      const known = held.get(item.id);
-      this.#items.set(item.id, known && known.version > item.version ? known : item);
-    }
+    if (newest) for (const { id } of page.data) if (!held.has(id)) this.#late.set(id, Infinity);
+    this.#hold(page.data, held);
     this.next = page.next;
     this.#edge = page.has_more ? (page.data.at(-1) ?? null) : null;
     this.loaded = true;
@@ -190,17 +207,31 @@ export class InboxStore {
   }
 
   /**
+   * Hold items of a filtered page as well: `known` has them, kept in step with the server until the newest page is read
+   * anew; `items` has those of them that are not older than its oldest page.
+   *
+   * @param {Journal} journal what `beginPage` gave @param {Item[]} items none: the fetch failed
+   */
+  adopt(journal, items) {
+    this.#journals.delete(journal);
+    this.#hold(items, this.#items);
+    for (const frame of journal.frames) this.#merge(frame);
+    this.#settle();
+  }
+
+  /**
    * Show a mark at once. `through` marks everything there is up to that cursor.
    *
    * @param {Action} action
    * @param {Iterable<string>} ids
    * @param {string|null} through
+   * @param {string|null} until for snooze
    * @returns {Mark|null} null if it would change nothing
    */
-  mark(action, ids, through = null) {
-    const now = new Date().toISOString();
+  mark(action, ids, through = null, until = null) {
+    const time = until ?? new Date().toISOString();
     const cleared = action.startsWith('un');
-    const fields = Object.fromEntries(FIELDS_OF[action].map((name) => [name, cleared ? null : now]));
+    const fields = Object.fromEntries(FIELDS_OF[action].map((name) => [name, cleared ? null : time]));
     const last = FIELDS_OF[action].at(-1) ?? '';
     const covered = new Set(
       [...(through === null ? ids : this.#items.keys())].filter((id) => {
@@ -211,7 +242,7 @@ export class InboxStore {
     const beyond = { unread: 0, unseen: 0 };
     if (through !== null) {
       const shown = this.counts;
-      const here = this.items.map(weight);
+      const here = this.known.map(weight);
       beyond.unread = Math.max(0, shown.unread - here.reduce((sum, one) => sum + one.unread, 0));
       beyond.unseen = Math.max(0, shown.unseen - here.reduce((sum, one) => sum + one.unseen, 0));
     }
@@ -219,7 +250,7 @@ export class InboxStore {
     this.#refs += 1;
     const fresh = { sent: false, counted: false, pings: 0 };
     const late = through === null ? [] : [...covered].filter((id) => this.#late.has(id));
-    const mark = { ref: this.#refs, action, ids: covered, through, late, beyond, fields, ...fresh };
+    const mark = { ref: this.#refs, action, ids: covered, through, until, late, beyond, fields, ...fresh };
     this.#marks.push(mark);
     return mark;
   }
@@ -240,6 +271,19 @@ export class InboxStore {
     return { reload: false, arrived };
   }
 
+  /** @param {Item[]} items @param {Map<string, Item>} held what may be newer already */
+  #hold(items, held) {
+    for (const item of items) {
+      const known = held.get(item.id);
+      this.#items.set(item.id, known && known.version > item.version ? known : item);
+    }
+  }
+
+  /** Whether an item is older than the oldest page. @param {Item} item */
+  #isBeyond(item) {
+    return this.#edge !== null && byAge(item, this.#edge) > 0;
+  }
+
   /** @param {Item} item @returns {boolean} whether it was not held before */
   #upsert(item) {
     const known = this.#items.get(item.id);
@@ -247,7 +291,7 @@ export class InboxStore {
       if (item.version > known.version) this.#items.set(item.id, item);
       return false;
     }
-    if (this.#edge && byAge(item, this.#edge) > 0) return false;
+    if (this.#isBeyond(item)) return false;
     this.#items.set(item.id, item);
     return listed(item);
   }

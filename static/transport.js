@@ -1,7 +1,9 @@
 /**
  * Three ways to hear from a hub, all alike: each opens one connection, hands over its frames, and resolves when it
  * has ended. None of them reconnects; that is the client's business.
- *
+ */
+
+/**
  * @typedef {object} Link
  * @property {string} url the hub's address, without a trailing slash
  * @property {string} token
@@ -9,15 +11,22 @@
  * @property {() => 'active'|'away'} attention what to tell the server of it when connecting
  * @property {AbortSignal} signal ends the connection
  * @property {(frame: any) => void} onFrame
- * @property {(send: (frame: object) => void) => void} onWritable how to send frames, where that is possible
+ * @property {(send: ((frame: object) => void)|null) => void} onWritable how to send frames, where that is possible
+ * @property {(until: number|null) => void} onDelay the connection that this one goes through is lost: it is made anew,
+ *   at once or at that time (milliseconds since the epoch)
  *
  * @typedef {object} Ended
  * @property {number} code a WebSocket close code, or the HTTP status of an answer that was no stream; 0: no answer
  * @property {string} reason
  * @property {number|null} afterMs how long the server asks to wait
+ * @property {boolean} [again] it is no failure: connect again at once
  *
  * @typedef {(link: Link) => Promise<Ended>} Transport
  */
+
+import { randomName } from './identity.js';
+
+const POLL_S = 25; // how long a call may wait for news; proxies commonly give up at 60
 
 /** @type {Transport} */
 export function websocket({ url, token, cursor, attention, signal, onFrame, onWritable }) {
@@ -62,11 +71,13 @@ export async function sse({ url, token, cursor, attention, signal, onFrame }) {
 
 /** Long polling, for where nothing streams. @type {Transport} */
 export async function poll({ url, token, cursor, attention, signal, onFrame }) {
-  const connection = crypto.randomUUID(); // so that the server takes all calls for one connection
+  const connection = randomName(); // so that the server takes all calls for one connection
   const headers = { Authorization: `Bearer ${token}` };
   let at = cursor;
+  let timeout = 0; // the first call is to tell whether polling works at all
   for (;;) {
-    const query = new URLSearchParams({ connection, state: attention(), ...(at === null ? {} : { cursor: at }) });
+    const query = new URLSearchParams({ connection, state: attention(), timeout: String(timeout) });
+    if (at !== null) query.set('cursor', at);
     const answer = await ask(`${url}/v1/poll?${query}`, { headers, signal, cache: 'no-store' });
     if (!(answer instanceof Response)) return answer;
     if (!answer.ok) return refused(answer);
@@ -76,6 +87,7 @@ export async function poll({ url, token, cursor, attention, signal, onFrame }) {
       for (const frame of frames) onFrame(frame);
       onFrame({ type: 'ping', cursor: reached });
       at = reached;
+      timeout = POLL_S;
     } catch (error) {
       return { code: 1006, reason: String(error), afterMs: null };
     }

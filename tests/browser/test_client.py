@@ -20,7 +20,7 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "action-urls.json"
 START = """async (rung) => {
   const { BellwireClient } = await import('/static/client.js');
   const { tokenOf } = await import('/static/demo/session.js');
-  const client = new BellwireClient({ token: () => tokenOf('ada'), rung });
+  const client = new BellwireClient({ token: () => tokenOf('ada'), rung, shareConnection: false });
   window.client = client;
   window.failures = [];
   client.addEventListener('failure', ({ detail }) => window.failures.push(detail.code));
@@ -60,7 +60,7 @@ START_FRESH = """async (rung) => {
       'application/json' }, body: '{}' })).json();
     return users.find(({ user }) => user === 'ada').token;
   };
-  const client = new BellwireClient({ token, rung });
+  const client = new BellwireClient({ token, rung, shareConnection: false });
   window.client = client;
   window.statuses = [];
   client.addEventListener('status', () => window.statuses.push(client.status));

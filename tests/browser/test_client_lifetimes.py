@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.test_client import until
 from tests.support.listener import PATIENCE
-from tests.support.scripted_hub import Link, ScriptedHub
+from tests.support.scripted_hub import COUNTS, Link, ScriptedHub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,6 +31,12 @@ START = """async ([rung, tokens]) => {
   client.addEventListener('failure', ({ detail }) => window.failures.push(detail.code));
   client.start();
 }"""
+
+ITEM = {
+    "id": "i", "version": 1, "category": "c", "title": "t", "body": "", "action_url": None, "data": None, "actor": None,
+    "priority": "normal", "created_at": "2027-01-15T08:00:00.000Z", "appeared_at": "2027-01-15T08:00:00.000Z",
+    "expires_at": None, "seen_at": None, "read_at": None, "archived_at": None, "snoozed_until": None,
+}  # fmt: skip
 
 WEBSOCKET, SSE = 0, 1
 both = pytest.mark.parametrize("rung", [WEBSOCKET, SSE], ids=["websocket", "sse"])
@@ -211,6 +217,134 @@ async def test_a_hub_without_room_is_not_taken_for_a_blocked_websocket(page: Pag
     await page.clock.run_for(7_000)
     await hub.link()
     assert await page.evaluate("client.transport") == "websocket"
+
+
+async def test_the_wait_grows_and_begins_anew_only_after_a_stable_minute(page: Page, hub: ScriptedHub) -> None:
+    await page.clock.install(time=0)
+    await page.clock.pause_at(1)
+    await page.evaluate("Math.random = () => 1")
+    link = await start(page, hub, WEBSOCKET, "token")
+    await page.evaluate("Math.random = () => 1")  # no luck: the longest wait
+    waits = []
+    for stays in [59_999, 0, 0, 0, 0, 0, 0, 60_000]:
+        await online(page, link)
+        await page.clock.run_for(stays)
+        link.close(1001)
+        await until(page, "client.status === 'waiting'")
+        waits.append(await page.evaluate("client.retryAt - Date.now()"))
+        await page.clock.run_for(waits[-1])
+        link = await hub.link()
+    assert waits == [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 500]
+
+
+async def test_a_wait_may_be_as_short_as_nothing(page: Page, hub: ScriptedHub) -> None:
+    """Full jitter: clients that lost the same node come back all over the time that there is."""
+    await page.clock.install(time=0)
+    await page.clock.pause_at(1)
+    link = await start(page, hub, WEBSOCKET, "token")
+    for luck in (0, 0.25, 0.5):
+        await online(page, link)
+        await page.evaluate("(luck) => { Math.random = () => luck; client.stop(); client.start(); }", luck)
+        link = await hub.link()
+        await online(page, link)
+        link.close(1001)
+        await until(page, "client.status === 'waiting'")
+        assert await page.evaluate("client.retryAt - Date.now()") == 500 * luck
+        await page.clock.run_for(500)
+        link = await hub.link()
+
+
+@both
+async def test_silence_beyond_two_pings_ends_a_connection(page: Page, hub: ScriptedHub, rung: int) -> None:
+    await page.clock.install(time=0)
+    await page.clock.pause_at(1)
+    link = await start(page, hub, rung, "token")
+    link.ready("e.3.0", ping_ms=25_000)
+    await until(page, "client.status === 'online' && client.loaded")
+    await page.clock.run_for(49_999)
+    link.say("ping", cursor="e.4.0")
+    link.say("error", code="told", message="so that the test knows that it has arrived")
+    await failure(page)
+    await page.clock.run_for(50_000)
+    await link.left()
+    await page.clock.run_for(1)
+    assert (await hub.link()).cursor == "e.4.0"
+
+
+async def test_a_proxy_that_swallows_websockets_costs_one_wait_only(page: Page, hub: ScriptedHub) -> None:
+    await page.clock.install(time=0)
+    await page.clock.pause_at(1)
+    await start(page, hub, WEBSOCKET, "token")  # and the hub never says ready
+    await page.clock.run_for(15_000)
+    await until(page, "client.status === 'waiting' && client.transport === 'sse'")
+
+
+async def test_what_arrives_together_is_acknowledged_together(page: Page, hub: ScriptedHub) -> None:
+    await page.clock.install(time=0)
+    link = await start(page, hub, WEBSOCKET, "token")
+    await online(page, link)
+    await page.clock.pause_at(60)
+    ids = [f"{number:04}" for number in range(700)]
+    for number, id_ in enumerate(ids):
+        link.say("item", item={**ITEM, "id": id_, "version": number}, cursor=f"e.{number}.0", counts=COUNTS)
+    await until(page, "client.items.length === 700")
+    assert link.frames.empty()
+    await page.clock.run_for(200)
+    frames = [await link.heard("delivered"), await link.heard("delivered")]
+    assert [len(frame["ids"]) for frame in frames] == [500, 200]
+    assert [id_ for frame in frames for id_ in frame["ids"]] == ids
+
+
+async def test_a_refused_mark_is_taken_back_and_told(page: Page, hub: ScriptedHub) -> None:
+    link = await start(page, hub, WEBSOCKET, "token")
+    await online(page, link)
+    link.say("item", item={**ITEM, "version": 1}, cursor="e.1.0", counts={"unread": 1, "unseen": 1})
+    await until(page, "client.counts.unread === 1")
+    await page.evaluate("client.addEventListener('failure', ({ detail }) => (window.told = detail))")
+    assert await page.evaluate("client.archive(['i']), [client.items.length, client.counts.unread]") == [0, 0]
+    mark = await heard_mark(link, "archive")
+    link.say("error", code="invalid_request", message="no", ref=mark["ref"])
+    await failure(page)
+    assert await page.evaluate("[client.items.length, client.counts.unread]") == [1, 1]
+    told = {"code": "invalid_request", "message": "no", "action": "archive", "ids": ["i"]}
+    assert await page.evaluate("told") == told
+
+
+async def test_a_mark_that_cannot_be_stored_now_is_sent_again(page: Page, hub: ScriptedHub) -> None:
+    await page.clock.install(time=0)
+    link = await start(page, hub, WEBSOCKET, "token")
+    await online(page, link)
+    link.say("item", item={**ITEM, "version": 1}, cursor="e.1.0", counts={"unread": 1, "unseen": 1})
+    await until(page, "client.counts.unread === 1")
+    await page.evaluate("client.markRead(['i'])")
+    mark = await heard_mark(link, "read")
+    link.say("error", code="unavailable", message="not now", ref=mark["ref"])
+    for _ in range(3):  # signs of life that say nothing of it
+        link.say("ping", cursor="e.1.0", position=0, counts={"unread": 1, "unseen": 1})
+    link.say("error", code="told", message="so that the test knows that it has arrived")
+    await failure(page)
+    assert await page.evaluate("[client.counts.unread, failures]") == [0, ["told"]]
+    await page.clock.fast_forward(5_000)
+    assert (await heard_mark(link, "read"))["ids"] == ["i"]
+
+
+async def test_marking_all_names_what_a_page_brought_ahead_of_the_frames(page: Page, hub: ScriptedHub) -> None:
+    """The cursor does not cover it yet, so `through` would leave it unread."""
+    hub.page = {**hub.page, "data": [ITEM], "unread_count": 1, "unseen_count": 1}
+    link = await start(page, hub, WEBSOCKET, "token")
+    await online(page, link)
+    await page.evaluate("client.markAllRead()")
+    assert (await heard_mark(link, "read"))["through"] == "e.1.0"
+    assert (await heard_mark(link, "read"))["ids"] == ["i"]
+
+
+async def heard_mark(link: Link, kind: str) -> dict[str, Any]:
+    """Return the next mark, whatever was acknowledged before it."""
+    while True:
+        async with asyncio.timeout(PATIENCE):
+            frame = await link.frames.get()
+        if frame["type"] == kind:
+            return frame
 
 
 async def failure(page: Page) -> None:

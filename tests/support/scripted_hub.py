@@ -21,7 +21,14 @@ from tests.support.listener import PATIENCE
 from tests.support.serving import serving
 
 COUNTS = {"unread": 0, "unseen": 0}
-_EMPTY = {"data": [], "has_more": False, "next": None, "cursor": "e.0.0", "unread_count": 0, "unseen_count": 0}
+_EMPTY: dict[str, Any] = {
+    "data": [],
+    "has_more": False,
+    "next": None,
+    "cursor": "e.0.0",
+    "unread_count": 0,
+    "unseen_count": 0,
+}
 
 
 class Link:
@@ -37,8 +44,8 @@ class Link:
     def say(self, kind: str, **fields: object) -> None:
         self.out.put_nowait({"type": kind, **fields})
 
-    def ready(self, cursor: str = "e.0.0") -> None:
-        self.say("ready", user="ada", connection="c", cursor=cursor, counts=COUNTS, ping_ms=3_600_000)
+    def ready(self, cursor: str = "e.0.0", ping_ms: int = 3_600_000) -> None:
+        self.say("ready", user="ada", connection="c", cursor=cursor, counts=COUNTS, ping_ms=ping_ms)
 
     def close(self, code: int) -> None:
         """End it; a stream has no code."""
@@ -64,6 +71,8 @@ class ScriptedHub:
         self.port = 0
         self.busy = ""
         """`Retry-After` of the 503 that everybody gets; empty: there is room."""
+        self.page: dict[str, Any] = _EMPTY
+        """The newest page of the inbox."""
         self.turned_away: asyncio.Queue[str] = asyncio.Queue()
         """The path of each request that got it."""
         self._links: asyncio.Queue[Link] = asyncio.Queue()
@@ -100,7 +109,7 @@ class ScriptedHub:
         return self._links.empty()
 
     async def _inbox(self, request: Request) -> Response:
-        return self._no_room(request) or JSONResponse(_EMPTY)
+        return self._no_room(request) or JSONResponse(self.page)
 
     async def _websocket(self, socket: WebSocket) -> None:
         if self.busy:
