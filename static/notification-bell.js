@@ -35,7 +35,7 @@ const MOST_COUNTED = 99;
  * @attr {string} sound - Plays a short chime for what arrives, or the audio file with this URL.
  * @attr {boolean} title-badge - Puts the number of unread notifications in front of the page's title.
  * @attr {boolean} app-badge - Puts it on the icon of an installed web app.
- * @attr {string} push - Offers web push in the settings. The value is the URL of `webpush-sw.js` on the page's own origin.
+ * @attr {string} push - Offers web push in the settings. The value is the URL of `webpush-sw.js` on the page's own origin; empty if the page registers a worker itself, as it has to under Trusted Types.
  * @attr {string} push-key - The hub's public VAPID key, for `push`.
  * @attr {boolean} preferences - Offers the user's choice of channels in the settings, where the hub has one.
  *
@@ -99,8 +99,8 @@ export class NotificationBell extends HTMLElement {
   #client = null;
   /** @type {AbortController|null} ends what listens while connected to the page */
   #attached = null;
-  /** @type {ReturnType<typeof setInterval>|undefined} */
-  #ageing;
+  /** @type {AbortController|null} ends what goes on while the list is open */
+  #opened = null;
   /** @type {Words|null} */
   #words = null;
   #lang = '';
@@ -131,11 +131,11 @@ export class NotificationBell extends HTMLElement {
     };
     list.onclick = (event) => this.#clicked(event);
     panel.onkeydown = (event) => this.#keyed(event);
-    panel.addEventListener('beforetoggle', (event) => {
-      if (/** @type {ToggleEvent} */ (event).newState === 'open') place(bell, panel);
+    panel.onbeforetoggle = ({ newState }) => {
+      if (newState === 'open') place(bell, panel);
       else this.#focusIsInside = panel.contains(shadow.activeElement);
-    });
-    panel.addEventListener('toggle', (event) => this.#toggled(/** @type {ToggleEvent} */ (event).newState === 'open'));
+    };
+    panel.ontoggle = ({ newState }) => this.#toggled(newState === 'open');
     bell.onanimationend = () => bell.classList.remove('is-ringing');
   }
 
@@ -246,7 +246,7 @@ export class NotificationBell extends HTMLElement {
       rootMargin: AHEAD,
     });
     nearing.observe(this.#parts.more);
-    signal.addEventListener('abort', () => nearing.disconnect());
+    signal.onabort = () => nearing.disconnect();
     this.#followVisibility();
     for (const name of EXTRAS) this.#extras.follow(this, name);
     this.#draw();
@@ -257,7 +257,7 @@ export class NotificationBell extends HTMLElement {
     this.#attached?.abort();
     this.#list.clear();
     this.#extras.end();
-    clearInterval(this.#ageing);
+    this.#opened?.abort();
   }
 
   /** @ignore @param {string} name */
@@ -362,12 +362,12 @@ export class NotificationBell extends HTMLElement {
     bell.getBoundingClientRect(); // lets the animation begin anew
     bell.classList.add('is-ringing');
     const [{ title }] = items;
-    this.announce(items.length === 1 ? this.words.say('arrivedOne', { title }) : this.words.say('arrivedMany', { count: items.length }));
+    this.announce(this.words.say(items.length === 1 ? 'arrivedOne' : 'arrivedMany', { title, count: items.length }));
   }
 
   #toggled(/** @type {boolean} */ open) {
     const { bell, panel } = this.#parts;
-    clearInterval(this.#ageing);
+    this.#opened?.abort();
     bell.setAttribute('aria-expanded', String(open));
     this.#tell('notification-toggle', { open });
     if (!open) {
@@ -376,11 +376,12 @@ export class NotificationBell extends HTMLElement {
     }
     this.#draw();
     panel.focus({ preventScroll: true });
-    this.#ageing = setInterval(() => this.#list.age(), AGE_MS);
-    const closed = new AbortController();
-    panel.addEventListener('toggle', () => closed.abort(), { signal: closed.signal });
+    this.#opened = new AbortController();
+    const { signal } = this.#opened;
+    const ageing = setInterval(() => this.#list.age(), AGE_MS);
+    signal.onabort = () => clearInterval(ageing);
     for (const type of ['resize', 'scroll']) {
-      addEventListener(type, () => place(bell, panel), { signal: closed.signal, passive: true });
+      addEventListener(type, () => place(bell, panel), { signal, passive: true });
     }
   }
 

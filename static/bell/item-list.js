@@ -104,9 +104,8 @@ export class ItemList {
   /** Have rows for what is visible. @returns {Map<string, HTMLElement>} */
   #place() {
     const items = this.#items;
-    const all = items.length <= WHOLE;
     const whole = { start: 0, end: WHOLE, before: 0, after: 0 };
-    const { start, end, before, after } = all || !this.#long ? whole : this.#long.range(items.map(({ id }) => id));
+    const { start, end, before, after } = this.#long?.range(items.map(({ id }) => id)) ?? whole;
     const wanted = items.slice(start, end);
     const ids = new Set(wanted.map(({ id }) => id));
     for (const id of [...this.#rows.keys()]) if (!ids.has(id)) this.#drop(id);
@@ -115,10 +114,6 @@ export class ItemList {
       const row = this.#rows.get(item.id) ?? createRow();
       this.#rows.set(item.id, row);
       this.#fill(row, item, this.#dayAbove(start + index));
-      for (const [name, value] of Object.entries({ posinset: start + index + 1, setsize: items.length })) {
-        if (all) row.removeAttribute(`aria-${name}`);
-        else row.setAttribute(`aria-${name}`, String(value));
-      }
       const there = this.#list.children[index];
       if (there !== row) this.#list.insertBefore(row, there ?? null);
     });

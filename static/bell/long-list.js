@@ -65,7 +65,10 @@ export class LongList {
 
   /** @param {Map<string, HTMLElement>} rows */
   #measure(rows) {
+    const positions = new Map(this.#ids.map((id, index) => [id, index + 1]));
     for (const [id, row] of rows) {
+      row.setAttribute('aria-posinset', String(positions.get(id)));
+      row.setAttribute('aria-setsize', String(this.#ids.length));
       const { height } = row.getBoundingClientRect();
       this.#sum += height - (this.#heights.get(id) ?? 0);
       this.#heights.set(id, height);

@@ -8,7 +8,7 @@
  */
 
 const SHIPPED = /^(ar|de|es|fr|ja|pt|zh)$/;
-const RIGHT_TO_LEFT = /^(ar|dv|fa|he|ps|ur|yi)\b/;
+const RIGHT_TO_LEFT = /^(ar|fa|he|ur)\b/;
 
 /** @type {Messages} */
 const english = {
@@ -21,16 +21,13 @@ const english = {
   markRead: 'Mark as read',
   markUnread: 'Mark as unread',
   archive: 'Archive',
-  unarchive: 'Move to inbox',
   snooze: 'Snooze',
-  unsnooze: 'Bring back now',
   of: '{action}: {title}',
   close: 'Close',
   older: 'Show older',
   loading: 'Loading',
   emptyTitle: 'You’re all caught up',
   emptyText: 'New notifications appear here at once.',
-  nothing: 'Nothing here',
   failedTitle: 'Notifications can’t be loaded',
   failedText: 'They are fetched as soon as the connection is back.',
   retry: 'Try again',
@@ -83,9 +80,9 @@ export class Words {
   /** @param {string} key @param {Record<string, string|number>} [values] for what is in braces */
   say(key, values = {}) {
     const message = [...this.#tables, tables.get('en')].find((table) => table?.[key])?.[key] ?? key;
-    const form = (/** @type {Exclude<Message, string>} */ forms) => forms[new Intl.PluralRules(this.tag).select(Number(values.count))] ?? forms.other;
-    const text = typeof message === 'string' ? message : form(message);
-    return text.replace(/\{(\w+)\}/g, (_, name) => (name === 'count' ? this.number(Number(values.count)) : String(values[name])));
+    const count = Number(values.count);
+    const text = typeof message === 'string' ? message : (message[new Intl.PluralRules(this.tag).select(count)] ?? message.other);
+    return text.replace(/\{(\w+)\}/g, (_, name) => (name === 'count' ? this.number(count) : String(values[name])));
   }
 }
 

@@ -21,9 +21,10 @@ addEnglish({
 export async function attach({ bell, client, value, signal }) {
   const key = bell.getAttribute('push-key');
   if (key === null || !('PushManager' in window) || !('serviceWorker' in navigator)) return;
-  const registration = await navigator.serviceWorker.register(value);
+  const workers = navigator.serviceWorker;
+  const registration = await (value === '' ? workers.ready : workers.register(value));
   const collect = () => markOpened(client);
-  navigator.serviceWorker.addEventListener('message', (event) => event.data?.type === OPENED && collect(), { signal });
+  workers.addEventListener('message', (event) => event.data?.type === OPENED && collect(), { signal });
   client.addEventListener('status', () => client.status === 'online' && collect(), { signal });
   if (client.status === 'online') collect();
 

@@ -15,13 +15,13 @@ const style = styleSheet(`
 .settings section:last-child { border-bottom: 0; }
 .settings h3 { margin: 0 0 2px; font-size: 14px; font-weight: 600; }
 .settings p { margin: 0; color: var(--_muted); font-size: 13px; }
-.settings .problem { margin-top: 8px; color: var(--bell-problem, light-dark(#b3203a, #ff8a96)); }
+.settings .problem { margin-top: 8px; color: light-dark(#b3203a, #ff8a96); }
 .settings label { display: flex; align-items: center; justify-content: space-between; gap: 16px; padding: 6px 0; cursor: pointer; }
 .settings fieldset { margin: 10px 0 0; padding: 0; border: 0; }
 .settings legend { padding: 0; margin-bottom: 2px; font-weight: 550; }
 [role=switch] {
   appearance: none; flex: none; width: 36px; height: 20px; margin: 0; padding: 2px; border: 1px solid transparent; border-radius: 11px;
-  background: var(--bell-switch, light-dark(#868b99, #7d8292)); cursor: inherit; transition: background-color .15s;
+  background: light-dark(#868b99, #7d8292); cursor: inherit; transition: background-color .15s;
 }
 [role=switch]::before { content: ""; display: block; width: 14px; height: 14px; border-radius: 50%; background: #fff; transition: translate .15s; }
 [role=switch]:checked { background: var(--_accent); }

@@ -9,7 +9,7 @@ const css = `
   --_text: var(--bell-text, light-dark(#1a1c23, #f0f1f5));
   --_muted: var(--bell-muted, light-dark(#626775, #a4a9b8));
   --_border: var(--bell-border, light-dark(#e6e7ed, #333743));
-  --_shadow: var(--bell-shadow, 0 1px 3px rgb(15 17 30 / .08), 0 16px 48px rgb(15 17 30 / .18));
+  --_shadow: var(--bell-shadow, 0 1px 3px #0f111e14, 0 16px 48px #0f111e2e);
   --_radius: var(--bell-radius, 14px);
   --_width: min(var(--bell-width, 400px), 100vw - 16px);
   display: inline-block;
@@ -34,7 +34,7 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linecap: round
 .badge {
   position: absolute; top: 1px; inset-inline-end: 1px; min-width: 18px; padding: 0 5px; border-radius: 9px;
   background: var(--bell-badge, light-dark(#d6293e, #ff5d6c)); color: var(--bell-badge-text, light-dark(#fff, #1c0508));
-  font-size: 11px; font-weight: 700; line-height: 18px; text-align: center; box-shadow: 0 0 0 2px var(--bell-ring, var(--_surface));
+  font-size: 11px; font-weight: 700; line-height: 18px; text-align: center; outline: 2px solid var(--bell-ring, var(--_surface));
 }
 
 .panel {
@@ -47,8 +47,8 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linecap: round
 header { display: flex; align-items: center; gap: 4px; min-height: 52px; padding-inline: 18px 12px; border-bottom: 1px solid var(--_border); }
 h2 { flex: 1; font-size: 16px; font-weight: 650; }
 .quiet { padding: 5px 8px; border-radius: 8px; color: var(--_accent); font-size: 13px; font-weight: 550; }
-.quiet:hover { background: var(--_hover); }
-.quiet:disabled { background: none; color: var(--_muted); cursor: default; }
+.quiet:hover:enabled { background: var(--_hover); }
+.quiet:disabled { color: var(--_muted); }
 .icon { display: grid; place-items: center; width: 28px; height: 28px; border-radius: 8px; color: var(--_muted); }
 .icon:hover { background: var(--_border); color: var(--_text); }
 .icon svg { width: 17px; height: 17px; }
@@ -75,7 +75,6 @@ ul { list-style: none; }
 .title { font-weight: 500; }
 .is-unread .title { font-weight: 650; }
 .body { color: var(--_muted); -webkit-line-clamp: 3; }
-.body:empty { display: none; }
 .dot { width: 8px; height: 8px; margin-top: 6px; border-radius: 50%; }
 .is-unread .dot { background: var(--_accent); }
 .foot { display: flex; align-items: center; justify-content: space-between; min-height: 28px; margin-inline-end: -20px; color: var(--_muted); font-size: 12px; }
@@ -91,26 +90,23 @@ ul { list-style: none; }
 .notice svg { width: 40px; height: 40px; margin-bottom: 8px; stroke-width: 1.2; }
 .notice strong { color: var(--_text); }
 .action { padding: 5px 12px; border: 1px solid var(--_border); border-radius: 8px; color: var(--_text); font-size: 13px; font-weight: 550; text-decoration: none; white-space: nowrap; cursor: pointer; }
-.action:hover { border-color: var(--_muted); }
 .notice .action { margin-top: 12px; }
 .loading i { display: block; height: 36px; margin: 20px 18px; border-radius: 18px; background: var(--_hover); }
 
 @media (hover: none) {
   .tools { opacity: 1; }
-  .tools .icon { width: 36px; height: 32px; }
+  .tools .icon { width: 36px; }
 }
 @media (max-width: 480px) {
   .panel { inset: 0; width: 100%; height: 100dvh; max-height: none; border: 0; border-radius: 0; padding: env(safe-area-inset-top) 0 env(safe-area-inset-bottom); }
-  .close { display: grid; width: 36px; height: 36px; }
+  .close { display: grid; }
 }
 @media (prefers-reduced-motion: no-preference) {
   .is-ringing svg { animation: ring .8s; }
   .panel:popover-open { animation: open .14s ease-out; }
-  .loading { animation: breathe 1.4s ease-in-out infinite alternate; }
 }
-@keyframes ring { 15% { rotate: 13deg; } 35% { rotate: -11deg; } 55% { rotate: 7deg; } 75% { rotate: -4deg; } }
+@keyframes ring { 20% { rotate: 13deg; } 50% { rotate: -10deg; } 80% { rotate: 5deg; } }
 @keyframes open { from { opacity: 0; translate: 0 -4px; } }
-@keyframes breathe { to { opacity: .45; } }
 @media (forced-colors: active) {
   .badge, .is-unread .dot { forced-color-adjust: none; background: Highlight; color: HighlightText; }
   .card:hover { outline: 1px solid Highlight; }

@@ -8,7 +8,14 @@ import { tabsOf } from './views.js';
 
 const NAMED = new Set(['all', 'unread', 'archived', 'snoozed']);
 
-addEnglish({ all: 'All', archived: 'Archived', snoozed: 'Snoozed' });
+addEnglish({
+  all: 'All',
+  archived: 'Archived',
+  snoozed: 'Snoozed',
+  unarchive: 'Move to inbox',
+  unsnooze: 'Bring back now',
+  nothing: 'Nothing here',
+});
 
 const style = styleSheet(`
 .tabs { display: flex; gap: 4px; flex: none; overflow-x: auto; scrollbar-width: none; padding: 0 10px; border-bottom: 1px solid var(--_border); }

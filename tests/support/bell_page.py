@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Self
 
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Route, expect
@@ -60,13 +61,14 @@ class BellPage:
         lang: str = "en",
         direction: str = "ltr",
         shown: bool = True,
+        policy: Mapping[str, str] = STRICT,
         **attributes: str,
     ) -> None:
         """Load the page anew with these items (a number: so many samples) and attributes; `shown` opens the list."""
 
         async def blank(route: Route) -> None:
             await route.fulfill(
-                body=_BLANK.format(lang=lang, direction=direction), content_type="text/html", headers=dict(STRICT)
+                body=_BLANK.format(lang=lang, direction=direction), content_type="text/html", headers=dict(policy)
             )
 
         await self.page.route("**/app", blank)

@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self';"
+    " base-uri 'none'; form-action 'none'"
+)
+
 STRICT: Mapping[str, str] = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-    " connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none';"
-    " require-trusted-types-for 'script'; trusted-types 'none'",
+    "Content-Security-Policy": f"{_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'"
 }
 """As strict as a page can be: nothing inline, nothing from elsewhere, no markup made by scripts."""
+
+WITHOUT_TRUSTED_TYPES: Mapping[str, str] = {"Content-Security-Policy": _POLICY}
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
