@@ -38,7 +38,6 @@ export function iconButton(name, ...lines) {
 
 /** Say what an icon button does. @param {Element} button @param {string} name @param {string} [tip] what the mouse sees */
 export function nameButton(button, name, tip = name) {
-  if (button.getAttribute('aria-label') === name) return;
   button.setAttribute('aria-label', name);
   button.setAttribute('title', tip);
 }

@@ -5,6 +5,7 @@ import { ageRow, createRow, fillRow } from './row.js';
 import { SeenWatcher } from './seen-watcher.js';
 
 const WHOLE = 200; // rows that are there altogether; of more, only those around what is visible
+const AT_FIRST = 20; // until it is known which those are
 
 /**
  * @typedef {import('../notification-bell.js').NotificationBell} NotificationBell
@@ -104,7 +105,7 @@ export class ItemList {
   /** Have rows for what is visible. @returns {Map<string, HTMLElement>} */
   #place() {
     const items = this.#items;
-    const whole = { start: 0, end: WHOLE, before: 0, after: 0 };
+    const whole = { start: 0, end: items.length > WHOLE ? AT_FIRST : WHOLE, before: 0, after: 0 };
     const { start, end, before, after } = this.#long?.range(items.map(({ id }) => id)) ?? whole;
     const wanted = items.slice(start, end);
     const ids = new Set(wanted.map(({ id }) => id));

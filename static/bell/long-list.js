@@ -4,7 +4,7 @@
  */
 
 const FIRST_GUESS = 84; // pixels
-const AROUND = 800; // pixels above and below what is visible
+const AROUND = 400; // pixels above and below what is visible
 const STEP = 10; // rows: the range moves by several at once
 
 /** @typedef {{start: number, end: number, before: number, after: number}} Range rows from `start` to `end` (without it), and the height of the others */

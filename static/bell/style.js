@@ -39,7 +39,7 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linecap: round
 
 .panel {
   position: fixed; inset: var(--_top) var(--_right) var(--_bottom) var(--_left); width: var(--_width);
-  min-height: min(340px, var(--_height)); max-height: var(--_height); flex-direction: column; overflow: hidden;
+  min-height: min(260px, var(--_height)); max-height: var(--_height); flex-direction: column; overflow: hidden;
   border: 1px solid var(--_border); border-radius: var(--_radius); background: var(--_surface); color: var(--_text); box-shadow: var(--_shadow);
 }
 .panel:popover-open { display: flex; }
@@ -74,7 +74,7 @@ ul { list-style: none; }
 .title, .body { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere; text-align: match-parent; }
 .title { font-weight: 500; }
 .is-unread .title { font-weight: 650; }
-.body { color: var(--_muted); -webkit-line-clamp: 3; }
+.body { color: var(--_muted); }
 .dot { width: 8px; height: 8px; margin-top: 6px; border-radius: 50%; }
 .is-unread .dot { background: var(--_accent); }
 .foot { display: flex; align-items: center; justify-content: space-between; min-height: 28px; margin-inline-end: -20px; color: var(--_muted); font-size: 12px; }

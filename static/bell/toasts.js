@@ -21,7 +21,6 @@ const style = styleSheet(`
   border: 1px solid var(--_border); border-radius: var(--_radius); background: var(--_surface); box-shadow: var(--_shadow); pointer-events: auto;
 }
 .toast .title { font-weight: 600; }
-.toast .body { -webkit-line-clamp: 2; }
 .toast .icon { display: grid; position: relative; z-index: 1; margin: -4px; }
 @media (max-width: 480px) { .toasts, .toasts:dir(rtl) { inset: max(8px, env(safe-area-inset-top)) 8px auto; width: auto; } }
 @media (prefers-reduced-motion: no-preference) { .toast { animation: toast .22s cubic-bezier(.2, .9, .3, 1); } }

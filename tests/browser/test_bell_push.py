@@ -27,7 +27,7 @@ SUBSCRIBE = """(works) => {
   window.calls = [];
   client.answer = (path, options) => {
     calls.push([path, options?.body]);
-    return new Response('{}', { status: window.status ?? 201 });
+    return new Response('{}', { status: window.hubStatus ?? 201 });
   };
 }"""
 """Chromium's own push service is on the internet: these stand in for it."""
@@ -66,7 +66,7 @@ async def test_the_hub_is_told_of_a_browser_that_is_subscribed(bell: BellPage) -
 @pytest.mark.parametrize("works", [True, False], ids=["the hub refuses", "no push service"])
 async def test_what_does_not_work_is_said_and_undone(bell: BellPage, works: bool) -> None:  # noqa: FBT001 - a parameter
     await offer(bell, works=works)
-    await bell.run("window.status = 422")
+    await bell.run("window.hubStatus = 422")
     switch = bell.page.get_by_role("switch", name="Notifications of this browser")
     await switch.click()
     await expect(bell.page.get_by_role("alert")).to_have_text("That did not work. Please try again later.")
@@ -149,7 +149,7 @@ async def test_what_is_pushed_is_shown_and_a_click_marks_it_read(bell: BellPage)
         "tag": "019c",
         "data": {"id": "019c", "url": f"{origin}/orders/1"},
     }
-    await bell.run("() => { calls.length = 0; window.status = 200; }")
+    await bell.run("() => { calls.length = 0; window.hubStatus = 200; }")
     await worker.evaluate(CLICK, "019c")
     await bell.until("calls.length === 1")
     assert await bell.run("calls[0]") == ["/v1/inbox/read", {"ids": ["019c"]}]
