@@ -1,109 +1,145 @@
+import { Extras, EXTRAS } from './bell/extras.js';
+import { nameButton } from './bell/dom.js';
+import { inbox } from './bell/inbox-view.js';
+import { ItemList } from './bell/item-list.js';
+import { locales, wordsFor } from './bell/messages.js';
+import { buildParts } from './bell/parts.js';
+import { place, trapFocus } from './bell/place.js';
+import { bellStyle } from './bell/style.js';
+
 /**
- * `<notification-bell>`: a button with a badge, and the list it opens.
- *
- *     const bell = document.querySelector('notification-bell');
- *     bell.client = new BellwireClient({ … });
- *     bell.client.start();
- *
- * Attributes: `label` (what the button is called, "Notifications" unless given); `attention="manual"` (the page tells
- * the client itself whether somebody looks, instead of by the tab's visibility). Event: `notification-open` (bubbles,
- * cancelable, `detail.item`); cancelling it keeps the browser from following the link. Looks: `--bell-…` properties,
- * see bell-style.js; parts `button`, `badge`, `panel`, `row`, `item`, `title`, `body`.
- *
  * @typedef {import('./client.js').BellwireClient} BellwireClient
  * @typedef {import('./store.js').Item} Item
+ * @typedef {import('./bell/messages.js').Words} Words
+ * @typedef {import('./bell/item-list.js').RenderItem} RenderItem
+ * @typedef {import('./bell/inbox-view.js').View} View
+ * @typedef {import('./bell/row-actions.js').ItemAction} ItemAction
  */
 
-import { bellStyle } from './bell-style.js';
-import { ageRow, createRow, fillRow } from './notification-row.js';
-import { SeenWatcher } from './seen-watcher.js';
-
 const AGE_MS = 30_000; // between updates of the relative times
-const GAP = 8; // pixels to the button and to the edges of the window
-const LEAST_HEIGHT = 220;
-const MOST_HEIGHT = 600;
+const HIDDEN_MS = 250; // between drawings of a page that is not visible
+const AHEAD = '400px'; // of the end of the list, where the next page is asked for
+const MOST_COUNTED = 99;
 
-const template = document.createElement('template');
-template.innerHTML = `
-  <button class="bell" part="button" type="button" popovertarget="panel" aria-haspopup="dialog" aria-expanded="false">
-    <svg viewBox="0 0 24 24" aria-hidden="true">
-      <path d="M6 9.5a6 6 0 0 1 12 0c0 5.2 2 6.9 2 6.9H4s2-1.7 2-6.9"/>
-      <path class="clapper" d="M9.9 19.6a2.3 2.3 0 0 0 4.2 0"/>
-    </svg>
-    <span class="badge" part="badge" aria-hidden="true" hidden></span>
-  </button>
-  <div class="panel" part="panel" id="panel" popover role="dialog" aria-labelledby="heading" tabindex="-1">
-    <header>
-      <h2 id="heading"></h2>
-      <button class="all" type="button">Mark all read</button>
-    </header>
-    <p class="offline" hidden></p>
-    <div class="scroll">
-      <ul role="list"></ul>
-      <button class="more" type="button" hidden>Show older</button>
-      <div class="empty" hidden>
-        <svg viewBox="0 0 24 24" aria-hidden="true">
-          <path d="M6 9.5a6 6 0 0 1 12 0c0 5.2 2 6.9 2 6.9H4s2-1.7 2-6.9M9.9 19.6a2.3 2.3 0 0 0 4.2 0"/>
-        </svg>
-        <strong>You’re all caught up</strong>
-        <span>New notifications appear here at once.</span>
-      </div>
-      <div class="loading" role="img" aria-label="Loading"><span></span><span></span><span></span></div>
-    </div>
-  </div>
-  <div class="aside" role="status"></div>`;
-
+/**
+ * A button with a badge, and the list it opens. Give it a client; the page starts and stops that.
+ *
+ * @tagname notification-bell
+ *
+ * @attr {string} label - What the button and the list are called; "Notifications" in the page's language unless given.
+ * @attr {string} tabs - Names separated by commas: `all`, `unread`, `archived`, `snoozed`, or a category; with a label of your own after `=`, as in `all, unread, order.shipped=Orders, archived`. Without it, there is the whole inbox and no row of tabs.
+ * @attr {"light"|"dark"|"auto"} theme - `auto` follows the system. Without it, the page's own `color-scheme` decides.
+ * @attr {string} lang - The language, if not that of the element's surroundings (`lang` of the page).
+ * @attr {"manual"} attention - The page tells the client itself whether somebody looks (`client.setAttention`), instead of by the tab's visibility.
+ * @attr {boolean|"top"} toasts - Shows what arrives while the list is closed in a corner of the window, for a while; `top` for an upper corner.
+ * @attr {string} sound - Plays a short chime for what arrives, or the audio file with this URL.
+ * @attr {boolean} title-badge - Puts the number of unread notifications in front of the page's title.
+ * @attr {boolean} app-badge - Puts it on the icon of an installed web app.
+ * @attr {string} push - Offers web push in the settings. The value is the URL of `webpush-sw.js` on the page's own origin; empty if the page registers a worker itself, as it has to under Trusted Types.
+ * @attr {string} push-key - The hub's public VAPID key, for `push`.
+ * @attr {boolean} preferences - Offers the user's choice of channels in the settings, where the hub has one.
+ *
+ * @fires {CustomEvent<{item: Item}>} notification-open - Somebody opened a notification. Cancel it to keep the browser from following its link. Bubbles.
+ * @fires {CustomEvent<{item: Item, action: ItemAction}>} notification-action - A button of a notification was pressed. Cancel it to keep the browser from following its link. Bubbles.
+ * @fires {CustomEvent<{open: boolean}>} notification-toggle - The list was opened or closed. Bubbles.
+ * @fires {CustomEvent<{subscription: PushSubscription}>} push-subscription - The browser was subscribed to push. Cancel it to register the endpoint yourself. Bubbles.
+ *
+ * @slot icon - What is on the button instead of the drawing of a bell.
+ * @slot tools - More buttons at the top of the list.
+ * @slot empty - What an empty list shows.
+ * @slot footer - What stands below the list.
+ *
+ * @csspart button - The button.
+ * @csspart badge - The number on it.
+ * @csspart panel - What the button opens.
+ * @csspart header - The line at its top.
+ * @csspart heading - Its name.
+ * @csspart mark-all - "Mark all read".
+ * @csspart tab - One tab.
+ * @csspart banner - The line that says "Offline".
+ * @csspart day - The day above its notifications.
+ * @csspart row - One notification, with all that belongs to it.
+ * @csspart item - What is clicked to open it.
+ * @csspart avatar - The picture or the initials of whoever did it.
+ * @csspart title - Its title.
+ * @csspart body - Its text.
+ * @csspart time - When it came.
+ * @csspart dot - The mark of what is unread.
+ * @csspart action - A button that came with a notification.
+ * @csspart tool - A button that is only a drawing: read, snooze, archive, settings, close.
+ * @csspart empty - What a list says that is empty, or could not be loaded.
+ * @csspart menu - The times to snooze until.
+ * @csspart settings - The settings.
+ * @csspart toast - One toast.
+ *
+ * @cssprop --bell-accent - Links, buttons, the mark of what is unread.
+ * @cssprop --bell-accent-text - Text on the accent colour.
+ * @cssprop --bell-surface - Ground of the list and of toasts.
+ * @cssprop --bell-hover - Ground of what the mouse is over.
+ * @cssprop --bell-fresh - Ground of what is unread; transparent by default.
+ * @cssprop --bell-text - Text.
+ * @cssprop --bell-muted - Text that matters less; keep its contrast above 4.5 on all grounds.
+ * @cssprop --bell-border - Lines.
+ * @cssprop --bell-badge - Ground of the badge.
+ * @cssprop --bell-badge-text - The number on it.
+ * @cssprop --bell-ring - The ring around it: the colour of what the button stands on.
+ * @cssprop --bell-icon - The drawing of a bell.
+ * @cssprop --bell-size - Width and height of the button. Default: `40px`.
+ * @cssprop --bell-width - Width of the list. Default: `400px`.
+ * @cssprop --bell-radius - Roundness of list and toasts. Default: `14px`.
+ * @cssprop --bell-avatar-radius - Roundness of avatars. Default: `50%`.
+ * @cssprop --bell-shadow - Shadow of list and toasts.
+ * @cssprop --bell-font - Font family.
+ */
 export class NotificationBell extends HTMLElement {
-  static observedAttributes = ['label'];
+  /** @ignore */
+  static observedAttributes = ['label', 'lang', ...EXTRAS];
 
   /** @type {BellwireClient|null} */
   #client = null;
   /** @type {AbortController|null} ends what listens while connected to the page */
   #attached = null;
-  /** @type {SeenWatcher|null} */
-  #watcher = null;
-  /** @type {Map<string, HTMLLIElement>} */
-  #rows = new Map();
-  /** @type {ReturnType<typeof setInterval>|undefined} */
-  #ageing;
+  /** @type {AbortController|null} ends what goes on while the list is open */
+  #opened = null;
+  /** @type {Words|null} */
+  #words = null;
+  #lang = '';
   #drawing = false;
   #focusIsInside = false;
-  #parts;
+  #parts = buildParts();
+  #extras = new Extras();
+  #list;
+  #view = inbox;
 
   constructor() {
     super();
     const shadow = this.attachShadow({ mode: 'open' });
+    const { bell, panel, all, scroll, list, more, retry, status } = this.#parts;
     shadow.adoptedStyleSheets = [bellStyle];
-    shadow.append(template.content.cloneNode(true));
-    const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (shadow.querySelector(selector));
-    this.#parts = {
-      bell: part('.bell'),
-      badge: part('.badge'),
-      panel: part('.panel'),
-      heading: part('h2'),
-      all: /** @type {HTMLButtonElement} */ (part('.all')),
-      offline: part('.offline'),
-      scroll: part('.scroll'),
-      list: part('ul'),
-      more: part('.more'),
-      empty: part('.empty'),
-      loading: part('.loading'),
-      status: part('.aside'),
+    shadow.append(bell, panel, status);
+    this.#list = new ItemList(
+      this,
+      list,
+      scroll,
+      () => document.visibilityState === 'visible' && this.#client?.attention === 'active',
+    );
+    all.onclick = () => this.#client?.markAllRead();
+    more.onclick = () => this.#more();
+    retry.onclick = () => {
+      this.#client?.retry();
+      this.#statusChanged();
     };
-    const { bell, panel, all, more, list } = this.#parts;
-    all.addEventListener('click', () => this.#client?.markAllRead());
-    more.addEventListener('click', () => this.#client?.loadMore());
-    list.addEventListener('click', (event) => this.#clicked(event));
-    panel.addEventListener('keydown', (event) => this.#keyed(event));
-    panel.addEventListener('beforetoggle', (event) => {
-      if (/** @type {ToggleEvent} */ (event).newState === 'open') this.#place();
+    list.onclick = (event) => this.#clicked(event);
+    panel.onkeydown = (event) => this.#keyed(event);
+    panel.onbeforetoggle = ({ newState }) => {
+      if (newState === 'open') place(bell, panel);
       else this.#focusIsInside = panel.contains(shadow.activeElement);
-    });
-    panel.addEventListener('toggle', (event) => this.#toggled(/** @type {ToggleEvent} */ (event).newState === 'open'));
-    bell.addEventListener('animationend', () => bell.classList.remove('is-ringing'));
+    };
+    panel.ontoggle = ({ newState }) => this.#toggled(newState === 'open');
+    bell.onanimationend = () => bell.classList.remove('is-ringing');
   }
 
-  /** Whose inbox it shows. The page starts and stops it. */
+  /** Whose inbox it shows. The page starts and stops it. @type {BellwireClient|null} */
   get client() {
     return this.#client;
   }
@@ -112,46 +148,126 @@ export class NotificationBell extends HTMLElement {
     const attached = this.isConnected;
     if (attached) this.disconnectedCallback();
     this.#client = client;
-    for (const row of this.#rows.values()) row.remove();
-    this.#rows.clear();
+    this.#list.clear();
     if (attached) this.connectedCallback();
   }
 
-  /** Whether the list is open. */
+  /**
+   * Makes the element that stands for a notification in the list; null: as usual. It becomes a child of the bell, in a
+   * slot, so the page's own styles reach it.
+   *
+   * @type {RenderItem|null}
+   */
+  get renderItem() {
+    return this.#list.renderItem;
+  }
+
+  set renderItem(render) {
+    this.#list.clear();
+    this.#list.renderItem = render;
+    this.#drawSoon();
+  }
+
+  /** What the list shows. @ignore @type {View} */
+  get view() {
+    return this.#view;
+  }
+
+  set view(view) {
+    this.#view = view;
+    this.#parts.scroll.scrollTop = 0;
+    this.#draw();
+  }
+
+  /** Whether the list is open. @type {boolean} */
   get open() {
     return this.#parts.panel.matches(':popover-open');
   }
 
-  connectedCallback() {
-    if (Object.hasOwn(this, 'client')) {
-      // Set before the element was defined: the plain property hides ours.
-      const { client } = this;
-      Reflect.deleteProperty(this, 'client');
-      this.#client = client;
+  /** How to speak to whoever reads this, in the page's language. @type {Words} @readonly */
+  get words() {
+    const lang = languageOf(this);
+    if (this.#words === null || lang !== this.#lang) {
+      this.#words = wordsFor(lang);
+      this.#lang = lang;
     }
+    return this.#words;
+  }
+
+  /** Open the list. */
+  show() {
+    if (!this.open) this.#parts.panel.showPopover();
+  }
+
+  /** Close the list. */
+  hide() {
+    if (this.open) this.#parts.panel.hidePopover();
+  }
+
+  /** Have a screen reader say something, when it has nothing else to say. @param {string} text */
+  announce(text) {
+    this.#parts.status.textContent = text;
+  }
+
+  /**
+   * Do what a click on a notification does.
+   *
+   * @param {Item} item
+   * @param {Event} event of the click on its link; prevented if the page cancels `notification-open`
+   */
+  activate(item, event) {
+    this.#client?.markRead([item.id]);
+    if (!this.#tell('notification-open', { item })) event.preventDefault();
+    if (item.action_url !== null) this.hide();
+  }
+
+  /** @ignore */
+  connectedCallback() {
+    for (const name of /** @type {const} */ (['client', 'renderItem'])) {
+      if (!Object.hasOwn(this, name)) continue;
+      // Set before the element was defined: the plain property hides ours.
+      const value = /** @type {any} */ (this[name]);
+      Reflect.deleteProperty(this, name);
+      this[name] = value;
+    }
+    if (this.#attached?.signal.aborted === false) return;
     this.#attached = new AbortController();
     const { signal } = this.#attached;
     const client = this.#client;
-    this.#watcher = new SeenWatcher(
-      this.#parts.scroll,
-      () => document.visibilityState === 'visible' && this.#client?.attention === 'active',
-      (ids) => this.#client?.markSeen(ids),
-    );
-    client?.addEventListener('change', () => this.#drawSoon(), { signal });
-    client?.addEventListener('status', () => this.#drawSoon(), { signal });
+    const draw = () => this.#drawSoon();
+    client?.addEventListener('change', draw, { signal });
+    client?.addEventListener('status', () => this.#statusChanged(), { signal });
     client?.addEventListener('arrival', (event) => this.#arrived(/** @type {CustomEvent} */ (event).detail), { signal });
     document.addEventListener('visibilitychange', () => this.#followVisibility(), { signal });
+    locales.addEventListener('change', () => this.#speakAnew(), { signal });
+    // Asked for again after each page, as long as the end stays near.
+    const nearing = new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting && this.#more(nearing), {
+      root: this.#parts.scroll,
+      rootMargin: AHEAD,
+    });
+    nearing.observe(this.#parts.more);
+    signal.onabort = () => nearing.disconnect();
     this.#followVisibility();
+    for (const name of EXTRAS) this.#extras.follow(this, name);
     this.#draw();
   }
 
+  /** @ignore */
   disconnectedCallback() {
     this.#attached?.abort();
-    this.#watcher?.stop();
-    clearInterval(this.#ageing);
+    this.#list.clear();
+    this.#extras.end();
+    this.#opened?.abort();
   }
 
-  attributeChangedCallback() {
+  /** @ignore @param {string} name */
+  attributeChangedCallback(name) {
+    if (this.isConnected && EXTRAS.includes(name)) this.#extras.follow(this, name);
+    this.#drawSoon();
+  }
+
+  #speakAnew() {
+    this.#words = null;
     this.#drawSoon();
   }
 
@@ -159,142 +275,165 @@ export class NotificationBell extends HTMLElement {
     if (this.getAttribute('attention') !== 'manual') {
       this.#client?.setAttention(document.visibilityState === 'visible' ? 'active' : 'away');
     }
-    this.#watcher?.update();
+    this.#list.look();
   }
 
-  /** Many events in one turn are drawn once. */
+  #statusChanged() {
+    this.#view.failed = false; // another attempt
+    this.#drawSoon();
+  }
+
+  /** Many events before the next frame are drawn once. */
   #drawSoon() {
     if (this.#drawing) return;
     this.#drawing = true;
-    queueMicrotask(() => {
+    const draw = () => {
       this.#drawing = false;
       if (this.isConnected) this.#draw();
-    });
+    };
+    if (document.visibilityState === 'visible') requestAnimationFrame(draw);
+    else setTimeout(draw, HIDDEN_MS); // there are no frames
   }
 
   #draw() {
-    const { bell, badge, heading, all, offline, more, empty, loading } = this.#parts;
-    const client = this.#client;
-    const unread = client?.counts.unread ?? 0;
-    const items = client?.items ?? [];
-    const label = this.getAttribute('label') ?? 'Notifications';
+    const { bell, badge, panel, all } = this.#parts;
+    const { words } = this;
+    const unread = this.#client?.counts.unread ?? 0;
+    const label = this.getAttribute('label') ?? words.say('label');
     badge.hidden = unread === 0;
-    badge.textContent = unread > 99 ? '99+' : String(unread);
-    bell.setAttribute('aria-label', unread === 0 ? label : `${label}, ${unread} unread`);
-    heading.textContent = label;
+    badge.textContent = unread > MOST_COUNTED ? `${words.number(MOST_COUNTED)}+` : words.number(unread);
+    bell.setAttribute('aria-label', unread === 0 ? label : `${label}, ${words.say('unreadCount', { count: unread })}`);
+    for (const element of [bell, panel]) element.dir = words.direction;
     all.disabled = unread === 0;
-    offline.textContent = offlineText(client?.status ?? 'stopped');
-    offline.hidden = offline.textContent === '';
-    more.hidden = !client?.hasMore;
-    loading.hidden = client?.loaded === true || client?.status === 'stopped' || client?.status === 'refused';
-    empty.hidden = !client?.loaded || items.length > 0;
-    if (client !== null && this.open) this.#drawRows(items);
-    this.#watcher?.update();
+    if (this.#client !== null && this.open) this.#drawPanel(this.#client, label, words);
+    this.#list.look();
   }
 
-  /** Bring the rows in line with the items, keeping elements (and with them focus and scroll) where they are. */
-  #drawRows(/** @type {Item[]} */ items) {
-    const { list, panel } = this.#parts;
-    const wanted = new Set(items.map((item) => item.id));
-    for (const [id, row] of this.#rows) {
-      if (wanted.has(id)) continue;
-      const focused = row.contains(this.shadowRoot?.activeElement ?? null);
-      const heir = /** @type {HTMLElement|null} */ ((row.nextElementSibling ?? row.previousElementSibling)?.querySelector('.main'));
-      this.#watcher?.unwatch(row);
-      this.#rows.delete(id);
-      row.remove();
-      if (focused) (heir ?? panel).focus();
+  /** @param {BellwireClient} client @param {string} label @param {Words} words */
+  #drawPanel(client, label, words) {
+    const { heading, banner, more, notice, loading } = this.#parts;
+    const view = this.#view;
+    const { status } = client;
+    const items = view.items(client);
+    const loaded = view.loaded(client);
+    const failed = !loaded && (view.failed || status === 'waiting');
+    heading.textContent = label;
+    banner.hidden = status === 'online' || status === 'connecting';
+    banner.textContent = words.say(status === 'refused' ? 'signedOut' : 'offline');
+    more.hidden = !view.hasMore(client);
+    notice.hidden = items.length > 0 || !(failed || (loaded && more.hidden));
+    loading.hidden = loaded || failed || items.length > 0 || status === 'stopped' || status === 'refused';
+    this.#speak(words, failed);
+    this.#list.draw(items);
+    view.refresh(client)?.then(() => this.#drawSoon());
+  }
+
+  /** @param {Words} words @param {boolean} failed whether the list could not be loaded */
+  #speak(words, failed) {
+    const { all, close, more, title, text, retry, loading } = this.#parts;
+    const usual = this.#view.name === 'all' || this.#view.name === 'unread';
+    const [first, second] = failed ? ['failedTitle', 'failedText'] : usual ? ['emptyTitle', 'emptyText'] : ['nothing', ''];
+    all.textContent = words.say('markAllRead');
+    more.textContent = words.say('older');
+    retry.textContent = words.say('retry');
+    retry.hidden = !failed;
+    title.textContent = words.say(first);
+    text.textContent = words.say(second);
+    nameButton(close, words.say('close'));
+    loading.setAttribute('aria-label', words.say('loading'));
+  }
+
+  /** Bring in the next page. @param {IntersectionObserver} [nearing] */
+  async #more(nearing) {
+    const view = this.#view;
+    if (this.#client === null || view.loading || !view.hasMore(this.#client)) return;
+    const before = view.items(this.#client).length;
+    await view.more(this.#client);
+    if (this.#client !== null && view.items(this.#client).length > before) {
+      nearing?.unobserve(this.#parts.more);
+      nearing?.observe(this.#parts.more);
     }
-    items.forEach((item, index) => {
-      const row = this.#rows.get(item.id) ?? createRow();
-      this.#rows.set(item.id, row);
-      fillRow(row, item, this.#lang);
-      if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
-      if (item.seen_at === null) this.#watcher?.watch(row, item.id);
-      else this.#watcher?.unwatch(row);
-    });
   }
 
-  #arrived(/** @type {{items: Item[]}} */ { items }) {
-    const { bell, status } = this.#parts;
+  /** @param {{items: Item[]}} arrival */
+  #arrived({ items }) {
+    const { bell } = this.#parts;
     bell.classList.remove('is-ringing');
     bell.getBoundingClientRect(); // lets the animation begin anew
     bell.classList.add('is-ringing');
-    status.textContent = items.length === 1 ? `New: ${items[0].title}` : `${items.length} new notifications`;
+    const [{ title }] = items;
+    this.announce(this.words.say(items.length === 1 ? 'arrivedOne' : 'arrivedMany', { title, count: items.length }));
   }
 
   #toggled(/** @type {boolean} */ open) {
-    clearInterval(this.#ageing);
-    this.#parts.bell.setAttribute('aria-expanded', String(open));
+    const { bell, panel } = this.#parts;
+    this.#opened?.abort();
+    bell.setAttribute('aria-expanded', String(open));
+    this.#tell('notification-toggle', { open });
     if (!open) {
-      if (this.#focusIsInside) this.#parts.bell.focus({ preventScroll: true });
+      if (this.#focusIsInside) bell.focus({ preventScroll: true });
       return;
     }
     this.#draw();
-    this.#parts.panel.focus({ preventScroll: true });
-    this.#ageing = setInterval(() => this.#rows.forEach((row) => ageRow(row, this.#lang)), AGE_MS);
-    const closed = new AbortController();
-    this.#parts.panel.addEventListener('toggle', () => closed.abort(), { signal: closed.signal });
+    panel.focus({ preventScroll: true });
+    this.#opened = new AbortController();
+    const { signal } = this.#opened;
+    const ageing = setInterval(() => this.#list.age(), AGE_MS);
+    signal.onabort = () => clearInterval(ageing);
     for (const type of ['resize', 'scroll']) {
-      addEventListener(type, () => this.#place(), { signal: closed.signal, passive: true });
+      addEventListener(type, () => place(bell, panel), { signal, passive: true });
     }
-  }
-
-  /** Put the list below the button, within the window (above it, if there is more room). */
-  #place() {
-    const { bell, panel } = this.#parts;
-    const button = bell.getBoundingClientRect();
-    const [width, height] = [document.documentElement.clientWidth, window.innerHeight];
-    const [below, above] = [height - button.bottom - 2 * GAP, button.top - 2 * GAP];
-    const under = below >= LEAST_HEIGHT || below >= above;
-    // Aligned with the button's outer edge, but never out of the window; CSS knows the width before it is shown.
-    const [near, far] = button.left + button.right < width && button.right < width / 2 ? ['left', 'right'] : ['right', 'left'];
-    const edge = near === 'left' ? button.left : width - button.right;
-    Object.assign(panel.style, {
-      top: under ? `${Math.max(GAP, button.bottom + GAP)}px` : 'auto',
-      bottom: under ? 'auto' : `${height - button.top + GAP}px`,
-      [near]: `max(${GAP}px, min(${edge}px, ${width - GAP}px - var(--bell-width, 384px)))`,
-      [far]: 'auto',
-      maxHeight: `${Math.min(MOST_HEIGHT, Math.max(LEAST_HEIGHT, under ? below : above))}px`,
-    });
   }
 
   #clicked(/** @type {MouseEvent} */ event) {
-    const target = /** @type {Element} */ (event.target);
-    const row = /** @type {HTMLElement|null} */ (target.closest('li'));
-    const item = this.#client?.items.find((one) => one.id === row?.dataset.id);
-    if (item === undefined) return;
-    if (target.closest('.archive')) {
-      this.#client?.archive([item.id]);
-    } else if (target.closest('.main')) {
-      this.#client?.markRead([item.id]);
-      const opening = new CustomEvent('notification-open', { bubbles: true, cancelable: true, detail: { item } });
-      if (!this.dispatchEvent(opening)) event.preventDefault();
+    // The path, because what the page makes of an item is not inside of the row but in its slot.
+    const path = event.composedPath().filter((one) => one instanceof HTMLElement);
+    const button = path.find((one) => one.matches('.main, .icon'));
+    const item = button && this.#list.itemOf(button);
+    if (item === undefined || button === undefined) return;
+    if (button.matches('.main')) this.activate(item, event);
+    else this.#use(button.classList[1], item, button);
+  }
+
+  /** @param {string} tool @param {Item} item @param {HTMLElement} button */
+  async #use(tool, item, button) {
+    const client = this.#client;
+    const ids = [item.id];
+    if (tool === 'toggle') item.read_at === null ? client?.markRead(ids) : client?.markUnread(ids);
+    if (tool === 'archive') item.archived_at === null ? client?.archive(ids) : client?.unarchive(ids);
+    if (tool !== 'snooze') return;
+    if (item.snoozed_until !== null) {
+      await client?.request(`/v1/inbox/${item.id}`, { method: 'PATCH', body: { snoozed_until: null } });
+      return;
     }
+    const { openSnoozeMenu } = await import('./bell/snooze-menu.js');
+    openSnoozeMenu(button, this.#parts.panel, this.words, (until) => client?.snooze(ids, until));
   }
 
   #keyed(/** @type {KeyboardEvent} */ event) {
     const target = /** @type {HTMLElement} */ (event.target);
-    if ((event.key === 'Enter' || event.key === ' ') && target.matches('.main[role=button]')) {
+    if (event.key === 'Tab') trapFocus(this.#parts.panel, event);
+    if ((event.key === 'Enter' || event.key === ' ') && target.matches('a[role=button]')) {
       event.preventDefault();
       target.click();
       return;
     }
-    const mains = /** @type {HTMLElement[]} */ ([...this.#parts.list.querySelectorAll('.main')]);
-    const at = mains.findIndex((main) => main.parentElement?.contains(target));
-    const to = { ArrowDown: at + 1, ArrowUp: at === -1 ? mains.length - 1 : at - 1, Home: 0, End: mains.length - 1 }[event.key];
-    if (to === undefined) return;
+    const to = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
+    const elsewhere = target.matches('[role=tab], [role=menuitem], input, select');
+    if (to === undefined || elsewhere || event.defaultPrevented) return;
     event.preventDefault();
-    mains[Math.min(Math.max(to, 0), mains.length - 1)]?.focus();
+    this.#list.move(to);
   }
 
-  get #lang() {
-    return this.closest('[lang]')?.getAttribute('lang') || navigator.language;
+  /** @param {string} type @param {object} detail @returns {boolean} whether nobody cancelled it */
+  #tell(type, detail) {
+    return this.dispatchEvent(new CustomEvent(type, { bubbles: true, composed: true, cancelable: true, detail }));
   }
 }
 
-/** @param {import('./connection.js').Status} status */
-function offlineText(status) {
-  if (status === 'online' || status === 'connecting') return '';
-  return status === 'refused' ? 'Signed out. Please load the page again.' : 'Offline. What you do now is sent later.';
+/** The language of an element's surroundings, also outside of the shadow root that it may be in. @param {Element} element */
+function languageOf(element) {
+  const root = element.getRootNode();
+  const named = element.closest('[lang]') ?? (root instanceof ShadowRoot ? root.host.closest('[lang]') : null);
+  return named?.getAttribute('lang') || navigator.language;
 }

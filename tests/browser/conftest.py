@@ -11,7 +11,8 @@ from playwright.async_api import Browser, expect
 
 from tests.support.browser import chromium
 from tests.support.demo_page import DemoPage
-from tests.support.process import BellwireProcess
+from tests.support.process import REPOSITORY, BellwireProcess
+from tests.support.static_site import STRICT, static_site
 
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -22,6 +23,13 @@ def hub(tmp_path: Path) -> Iterator[BellwireProcess]:
     """`bellwire serve` with a database of its own, in development."""
     with BellwireProcess("serve", env={"BELLWIRE_DATA_DIR": str(tmp_path / "data")}) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """`static/` on an origin of its own, without a hub, under the strictest content policy."""
+    with static_site(REPOSITORY / "static", STRICT) as origin:
+        yield origin
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

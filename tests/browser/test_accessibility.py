@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
+from tests.support.axe import violations
 from tests.support.process import BellwireProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-async def violations(page: Page) -> list[str]:
-    results = await Axe().run(page)
-    return [f"{found['id']}: {node['html']}" for found in results.response["violations"] for node in found["nodes"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -35,6 +30,9 @@ async def test_pages_are_accessible(
     assert await violations(page) == []
     await bell.locator(".bell").click()
     await expect(bell.locator("li").first).to_be_visible()
+    assert await violations(page) == []
+    await page.goto(f"{hub.url}/static/demo-playground.html")
+    await expect(page.locator("notification-bell .badge")).to_have_text("3")
     assert await violations(page) == []
     await page.goto(f"{hub.url}/docs")
     await expect(page.get_by_role("heading", name="Notifications").first).to_be_visible()

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import http.server
 import re
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -22,25 +16,9 @@ from hub.keyring import Keyring
 from hub.settings import Settings
 from tests.support.browser import chromium
 from tests.support.process import BellwireProcess
+from tests.support.static_site import static_site
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        pass
-
-
-@contextmanager
-def web_app(folder: Path) -> Iterator[str]:
-    """Serve a folder on a port, and so on an origin, of its own."""
-    handler = functools.partial(QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
 
 
 def snippet(hub: str) -> str:
@@ -54,7 +32,7 @@ def snippet(hub: str) -> str:
 async def test_the_readmes_snippet_works_on_an_allowed_origin_only(tmp_path: Path, allowed: bool) -> None:  # noqa: FBT001 - a parameter
     data, site = tmp_path / "data", tmp_path / "site"
     site.mkdir()
-    with web_app(site) as origin:
+    with static_site(site) as origin:
         env = {
             "BELLWIRE_DATA_DIR": str(data),
             "BELLWIRE_ALLOWED_ORIGINS": origin if allowed else "https://other.example",
