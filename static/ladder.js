@@ -6,14 +6,14 @@
  * @typedef {{name: 'websocket'|'sse'|'poll', open: import('./transport.js').Transport}} Rung
  */
 
-import { poll, sse, websocket } from './transport.js';
+import { websocket } from './transport.js';
 import { callAt } from './wall-clock.js';
 
 /** @type {Rung[]} */
 const RUNGS = [
   { name: 'websocket', open: websocket },
-  { name: 'sse', open: sse },
-  { name: 'poll', open: poll },
+  { name: 'sse', open: async (link) => (await import('./streams.js')).sse(link) },
+  { name: 'poll', open: async (link) => (await import('./streams.js')).poll(link) },
 ];
 const BLOCKED = 2; // failures in a row, with the hub in reach, that mean a transport doesn't get through
 const CLIMB_MS = { first: 300_000, most: 3_600_000 }; // until a transport that was blocked is tried again

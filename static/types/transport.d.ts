@@ -1,13 +1,4 @@
 export function websocket(link: Link): Promise<Ended>;
-export function sse(link: Link): Promise<Ended>;
-export function poll(link: Link): Promise<Ended>;
-/**
- * Read an event stream as its text comes in (HTML standard, section 9.2.6), one frame an event.
- *
- * @param {(frame: any) => void} onFrame
- * @returns {(text: string) => void}
- */
-export function eventParser(onFrame: (frame: any) => void): (text: string) => void;
 /** What `Retry-After` asks for (RFC 9110, section 10.2.3). @param {Response} answer @returns {number|null} milliseconds */
 export function retryAfter(answer: Response): number | null;
 export type Link = {
