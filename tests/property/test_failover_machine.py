@@ -10,16 +10,14 @@ every delivery ends once providers are back, with the state that its calls say.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Self
 from uuid import UUID
 
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fallback.dispatch import Dispatcher
 from fallback.providers.base import Fault, Ok, Outcome, Permanent, Provider, Surroundings, Transient
@@ -36,6 +34,7 @@ from hub.ports import Claim, Settlement
 from hub.settings import Settings
 from tests.support.clock import ManualClock
 from tests.support.deliveries import FixedPresence, make_claim, make_delivery, make_device
+from tests.support.machines import play
 
 POLICY = BreakerPolicy(in_a_row=2, window=6, pause=10_000, longest=40_000)
 RATE = Rate(3, 60_000)
@@ -266,12 +265,4 @@ class FailoverMachine(RuleBasedStateMachine):
 
 
 def test_failing_over_keeps_its_promises() -> None:
-    run_state_machine_as_test(
-        FailoverMachine,
-        settings=settings(
-            max_examples=100,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize="CI" in os.environ,  # a landing is not a lottery: other runs explore
-        ),
-    )
+    play(FailoverMachine, 100, steps=40)

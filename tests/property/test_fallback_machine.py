@@ -1,29 +1,29 @@
 """Random histories of the fallback queue: whatever happens in whatever order, its promises hold.
 
-Publish to users and to audiences, join, leave, recall, acknowledge, advance the clock, expand, claim, send (ok,
-transient, permanent), crash before and after the send, settle twice, rescue; and operators: pause, resume, empty,
-retry, promote, cancel, reschedule, replay. Checked throughout: a claim never holds a step that a committed
-acknowledgement has cancelled, nor one of a paused queue; nothing is sent once its rung is reached or it is recalled;
-attempts and claims stay within their limits; every change of state, as the database itself saw it, is one that the
-table of transitions has. Checked at the end: of an audience, everybody who needed a step and can
-be reached by it has a delivery of it, and nobody else has; every
-delivery ends, with a reason where it was not sent, and is sent once unless a worker died between sending and settling.
+Publish to users, addresses and audiences, join, leave, connect, recall, expire, acknowledge, advance the clock, expand,
+claim, renew, send (by one of two providers), crash before and after the send, settle twice, rescue; and operators:
+pause, resume, empty, retry, promote, cancel, reschedule, replay. Checked throughout: a claim never holds a step that a
+committed acknowledgement has cancelled, nor one of a paused queue; nothing is sent once its rung is reached, it is
+recalled or has expired, nor to who is connected where the plan says so; whoever has been claimed again since settles
+and renews nothing, everybody else does; attempts and claims stay within their limits; every change of state, as the
+database itself saw it, is one that the table of transitions has. Checked at the end: of an audience, everybody who
+needed a step and can be reached by it has a delivery of it, and nobody else has; every delivery ends, with a reason
+where it was not sent, and is sent once unless a worker died between sending and settling.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 from unittest.mock import patch
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -32,21 +32,21 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
-    run_state_machine_as_test,
 )
 
 from fallback.dispatch import Dispatcher
-from fallback.providers.base import Ok, Outcome, Permanent, Surroundings, Transient
+from fallback.providers.base import Fault, Ok, Outcome, Permanent, Provider, Surroundings, Transient
 from fallback.registry import ProviderRegistry
 from fallback.render import Message, Renderer
 from fallback.rescuer import MAX_CLAIMS
 from fallback.routes import Routes
-from hub.bus.memory import MemoryBus, MemoryPresence
+from hub.bus.memory import MemoryPresence
 from hub.core import wire
 from hub.core.breaker import BreakerPolicy
 from hub.core.errors import StateConflict
 from hub.core.model import (
     BROADCAST,
+    Attention,
     Channel,
     DeliveryState,
     ExpansionState,
@@ -56,29 +56,24 @@ from hub.core.model import (
     Rung,
     Selection,
     Step,
+    When,
 )
 from hub.core.model.queues import Change, DeliveryFilter, EventKind, QueueKey
 from hub.core.operating import EMPTIED
 from hub.core.plan import Endpoint
 from hub.core.retry import POLICIES
 from hub.core.transitions import TRANSITIONS, Actor, may
-from hub.ports import Claim, Lane, Settlement
-from hub.revoked import RevokedTokens
-from hub.service import Hub
+from hub.core.views import rfc3339_or_none
+from hub.ports import OFFLINE_AFTER, Claim, Lane, PresenceEntry, Settlement
 from hub.settings import Settings
 from hub.store.deliveries import SqlDeliveryQueue
-from hub.store.directory import SqlDirectory
-from hub.store.engine import Database, open_database
 from hub.store.expansions import SqlExpansions
 from hub.store.inbox import SqlInboxStore
-from hub.store.personal import SqlPersonalData
 from hub.store.queue_control import SqlQueueControl
-from hub.store.revocations import SqlRevocations
-from hub.store.schedules import SqlScheduleStore
 from hub.store.shared import SqlSharedLog
-from hub.store.tables import deliveries, metadata
-from hub.store.tickets import SqlTicketStore
+from hub.store.tables import deliveries
 from tests.support.clock import ManualClock
+from tests.support.machines import hub_over, open_emptied, play
 from tests.support.shared_inboxes import to
 from tests.support.transitions import seen, watch
 
@@ -94,22 +89,27 @@ REACHES = {"ada": PROVIDED, "grace": {Channel.EMAIL}, "linus": set[Channel]()}
 ENDS = {DeliveryState.SENT, DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.SKIPPED, DeliveryState.EXPIRED}
 NEVER_OPENS = BreakerPolicy(in_a_row=10**9, window=10**9)
 """Claims are made past the lanes here, and those would wait for it (`test_failover_machine.py` has breakers)."""
-OUTCOMES: dict[str, Outcome] = {
-    "ok": Ok("id"),
-    "transient": Transient("busy"),
-    "wait": Transient("later", retry_after=60_000),
-    "permanent": Permanent("no"),
+OUTCOMES: dict[str, tuple[Outcome, Outcome]] = {
+    "ok": (Ok("id"), Ok("not called")),
+    "failed over": (Transient("away"), Ok("id")),
+    "refused, failed over": (Permanent("bad credentials", fault=Fault.PROVIDER), Ok("id")),
+    "transient": (Transient("away"), Transient("busy")),
+    "perhaps sent": (Transient("no answer", maybe_sent=True), Ok("not called")),
+    "wait": (Transient("later", retry_after=60_000), Transient("busy")),
+    "permanent": (Permanent("no"), Ok("not called")),
 }
+"""What the first provider and the second one answer."""
 
 
 class ScriptedProvider:
     """Ends every call as it is told, and remembers the deliveries it was called for."""
 
-    name: ClassVar[str] = "scripted"
+    name: ClassVar[str] = ""
     channels: ClassVar[frozenset[Channel]] = frozenset(Channel)
     preference: ClassVar[int] = 0
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name  # type: ignore[misc] # each its own
         self.outcome: Outcome = Ok()
         self.calls: Counter[UUID] = Counter()
         self.oks: Counter[UUID] = Counter()
@@ -120,7 +120,7 @@ class ScriptedProvider:
 
     @classmethod
     def from_settings(cls, settings: Settings, surroundings: Surroundings) -> Self:
-        return cls()
+        raise AssertionError
 
     async def send(self, message: Message, endpoint: Endpoint, *, idempotency_key: UUID) -> Outcome:
         self.calls[idempotency_key] += 1
@@ -143,8 +143,15 @@ steps = st.fixed_dictionaries(
         "channel": st.sampled_from([channel.value for channel in CHANNELS]),
         "after": st.sampled_from([0, 0, 0, 60]),
         "unless": st.sampled_from(["delivered", "seen", "read", None]),
+        "when": st.sampled_from(["always", "always", "offline"]),
     }
 )
+
+
+def step(asked: dict[str, Any]) -> Step:
+    return Step(
+        Channel(asked["channel"]), asked["after"] * 1000, Rung[(asked["unless"] or "none").upper()], When(asked["when"])
+    )
 
 
 class FallbackMachine(RuleBasedStateMachine):
@@ -158,7 +165,7 @@ class FallbackMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         # Ids order what is due at the same time: with the same ones, the same steps have the same history.
-        self.ids = patch("secrets.randbits", random.Random(0).getrandbits)
+        self.ids = patch("hub.core.ids._entropy.take", partial(random.Random(0).getrandbits, 80))
         self.ids.start()
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
@@ -172,41 +179,27 @@ class FallbackMachine(RuleBasedStateMachine):
         self.fences: dict[UUID, int] = {}
         self.sent_before_crash: Counter[UUID] = Counter()
         self.paused: set[Channel] = set()
-        self.provider = ScriptedProvider()
+        self.connected: set[str] = set()
+        self.providers = (ScriptedProvider("first"), ScriptedProvider("second"))
         self.run(self.open())
 
     def run(self, coroutine: Any) -> Any:
         return self.runner.run(coroutine)
 
     async def open(self) -> None:
-        self.database: Database = await open_database(self.url)
-        async with self.database.writer() as connection:
-            for table in metadata.sorted_tables:
-                if table.name != "meta":
-                    await connection.execute(sa.delete(table))
-        presence = MemoryPresence()
+        self.database = await open_emptied(self.url)
+        self.presence = MemoryPresence(born=self.clock.now() - OFFLINE_AFTER)
         await watch(self.database)
         self.queue = SqlDeliveryQueue(self.database)
         self.control = SqlQueueControl(self.database)
         self.expansions = SqlExpansions(self.database)
         self.log = SqlSharedLog(self.database)
         self.store = SqlInboxStore(self.database)
-        self.hub = Hub(
-            inbox=self.store,
-            log=self.log,
-            directory=SqlDirectory(self.database),
-            personal=SqlPersonalData(self.database),
-            tickets=SqlTicketStore(self.database),
-            schedules=SqlScheduleStore(self.database),
-            bus=MemoryBus(),
-            presence=presence,
-            clock=self.clock,
-            revoked=RevokedTokens(SqlRevocations(self.database), self.clock),
-        )
-        providers = ProviderRegistry({channel: [self.provider] for channel in PROVIDED})
+        self.hub = hub_over(self.database, self.clock, inbox=self.store, presence=self.presence)
+        providers = ProviderRegistry({channel: list[Provider](self.providers) for channel in PROVIDED})
         self.dispatcher = Dispatcher(
             queue=self.queue,
-            presence=presence,
+            presence=self.presence,
             routes=Routes(providers, self.clock, policy=NEVER_OPENS),
             clock=self.clock,
             renderer=Renderer(brand="Test", public_url=None),
@@ -223,15 +216,24 @@ class FallbackMachine(RuleBasedStateMachine):
         target=notifications,
         users=st.sets(st.sampled_from(USERS), min_size=1),
         plan=st.lists(steps, min_size=1, max_size=3),
+        expires=st.sampled_from([None, None, 90]),
     )
-    def publish(self, users: set[str], plan: list[dict[str, Any]]) -> UUID:
-        request = msgspec.convert({"recipients": sorted(users), "title": "t", "fallback": plan}, wire.PublishIn)
-        outcome = self.run(self.hub.notifications.publish(TENANT, request))
-        notification = UUID(msgspec.json.decode(outcome.body)["id"])
+    def publish(self, users: set[str], plan: list[dict[str, Any]], expires: int | None) -> UUID:
+        expires_at = None if expires is None else self.clock.now() + expires * 1000
+        notification = self.published(recipients=sorted(users), fallback=plan, expires_at=rfc3339_or_none(expires_at))
         self.rungs |= {(notification, user): Rung.NONE for user in users}
         if any(step["unless"] == "delivered" for step in plan):
             self.tracked.add(notification)
         return notification
+
+    def published(self, **fields: Any) -> UUID:
+        request = msgspec.convert({"title": "t", **fields}, wire.PublishIn)
+        outcome = self.run(self.hub.notifications.publish(TENANT, request))
+        return UUID(msgspec.json.decode(outcome.body)["id"])
+
+    @rule(target=notifications, address=st.sampled_from([{"email": "eve@example.com"}, {"phone": "+15551230000"}]))
+    def publish_to_an_address(self, address: dict[str, str]) -> UUID:
+        return self.published(recipients=[address], inbox=False)
 
     @rule(
         target=notifications,
@@ -239,10 +241,7 @@ class FallbackMachine(RuleBasedStateMachine):
         plan=st.lists(steps, min_size=1, max_size=3),
     )
     def publish_to_an_audience(self, topic: str, plan: list[dict[str, Any]]) -> UUID:
-        made = tuple(
-            Step(Channel(step["channel"]), step["after"] * 1000, Rung[(step["unless"] or "none").upper()])
-            for step in plan
-        )
+        made = tuple(map(step, plan))
         now = self.clock.now()
         notification: UUID = self.run(self.store.publish(to(topic, now=now, plan=made), now)).id
         audience = Audience(frozenset(USERS if topic == BROADCAST else self.members), made)
@@ -302,6 +301,23 @@ class FallbackMachine(RuleBasedStateMachine):
         key = (notification, user)
         self.highest[key] = max(self.highest.get(key, Rung.NONE), self.rungs[key])
 
+    @rule(user=st.sampled_from(USERS))
+    def come_or_go(self, user: str) -> None:
+        """Connect, for good, or leave."""
+        self.connected ^= {user}
+        entry = PresenceEntry(InboxKey(TENANT, user), "a-connection", Attention.ACTIVE)
+        if user not in self.connected:
+            self.run(self.presence.leave([entry], self.clock.now()))
+
+    def signs_of_life(self) -> None:
+        entries = [PresenceEntry(InboxKey(TENANT, user), "a-connection", Attention.ACTIVE) for user in self.connected]
+        self.run(self.presence.refresh(entries, self.clock.now()))
+
+    @rule()
+    def timers(self) -> None:
+        """Let what has expired vanish."""
+        self.run(self.hub.upkeep.apply_timers())
+
     @rule(seconds=st.sampled_from([1, 10, 31, 60, 900]))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds * 1000)
@@ -328,6 +344,7 @@ class FallbackMachine(RuleBasedStateMachine):
             assert delivery.channel not in self.paused
             assert delivery.notification not in self.recalled
             assert delivery.unless is Rung.NONE or self.rung_of(claim) < delivery.unless
+            assert delivery.fence > self.fences.get(delivery.id, 0)  # nobody else's, now or before
             self.fences[delivery.id] = delivery.fence
         return claimed
 
@@ -337,25 +354,51 @@ class FallbackMachine(RuleBasedStateMachine):
             self.acknowledge(claim.delivery.notification, claim.delivery.user, action)
 
     def rung_of(self, claim: Claim) -> Rung:
-        assert claim.delivery.user is not None
+        if claim.delivery.user is None:
+            return Rung.NONE  # there is nobody to see it
         return self.rungs[claim.delivery.notification, claim.delivery.user]
+
+    def is_held(self, delivery: UUID, fence: int) -> bool:
+        """Tell whether a claim is still its worker's, by what the database says."""
+        return any(row.id == delivery and (row.state, row.fence) == ("sending", fence) for row in self.rows())
+
+    @rule(claim=claims, seconds=st.sampled_from([1, LEASE // 1000 - 1]))
+    def renew(self, claim: Claim, seconds: int) -> None:
+        """Renew a lease: nobody gets the delivery before the new one is over, or it had been lost."""
+        delivery, held = claim.delivery, self.is_held(claim.delivery.id, claim.delivery.fence)
+        renewed = self.run(self.queue.renew([(delivery.id, delivery.fence)], self.clock.now(), LEASE))
+        assert renewed == ([delivery.id] if held else [])
+        self.clock.advance(seconds * 1000)
+        self.run(self.queue.rescue(self.clock.now(), MAX_CLAIMS, 100))
+        assert self.is_held(delivery.id, delivery.fence) is held
 
     @rule(target=settlements, claim=consumes(claims), outcome=st.sampled_from(sorted(OUTCOMES)))
     def finish(self, claim: Claim, outcome: str) -> Any:
-        settlement = self.dispatch(claim, OUTCOMES[outcome])
+        settlement = self.dispatch(claim, *OUTCOMES[outcome])
+        held = self.is_held(claim.delivery.id, claim.delivery.fence)
+        assert held <= (self.fences[claim.delivery.id] == claim.delivery.fence)
         written = self.run(self.queue.settle([settlement], self.clock.now()))
-        if self.fences[claim.delivery.id] != claim.delivery.fence:
-            assert written == []  # somebody else has it by now
+        assert written == ([claim.delivery.id] if held else [])  # else somebody else has it, or has settled it
         return settlement
 
-    def dispatch(self, claim: Claim, outcome: Outcome) -> Settlement:
-        self.provider.outcome = outcome
-        before = self.provider.calls.total()
+    def dispatch(self, claim: Claim, *outcomes: Outcome) -> Settlement:
+        for provider, outcome in zip(self.providers, outcomes, strict=True):
+            provider.outcome = outcome
+        self.signs_of_life()
+        delivery, before = claim.delivery, self.calls()
         settlement: Settlement = self.run(self.dispatcher.dispatch(claim))
-        if self.provider.calls.total() > before:
-            assert claim.delivery.notification not in self.recalled
-            assert claim.delivery.unless is Rung.NONE or self.rung_of(claim) < claim.delivery.unless
+        if self.calls() > before:
+            assert delivery.notification not in self.recalled
+            assert delivery.unless is Rung.NONE or self.rung_of(claim) < delivery.unless
+            assert claim.content.expires_at is None or self.clock.now() < claim.content.expires_at
+            assert delivery.when is When.ALWAYS or delivery.user not in self.connected
         return settlement
+
+    def calls(self) -> int:
+        return sum(provider.calls.total() for provider in self.providers)
+
+    def oks(self, delivery: UUID) -> int:
+        return sum(provider.oks[delivery] for provider in self.providers)
 
     @rule(claim=consumes(claims))
     def crash_before_sending(self, claim: Claim) -> None:
@@ -363,7 +406,7 @@ class FallbackMachine(RuleBasedStateMachine):
 
     @rule(claim=consumes(claims))
     def crash_after_sending(self, claim: Claim) -> None:
-        self.dispatch(claim, Ok())
+        self.dispatch(claim, Ok(), Ok())
         self.sent_before_crash[claim.delivery.id] += 1
 
     @rule(settlement=settlements)
@@ -444,14 +487,16 @@ class FallbackMachine(RuleBasedStateMachine):
         try:
             for channel in list(self.paused):
                 self.pause_or_resume(channel)
+            for user in sorted(self.connected):
+                self.come_or_go(user)
             self.run_to_the_end()
             self.transitions_are_legal()
             for row in self.rows():
                 state = DeliveryState(row.state)
                 assert state in ENDS
                 assert state is DeliveryState.SENT or row.reason
-                assert (state is not DeliveryState.SENT) or self.provider.oks[row.id] >= 1
-                assert self.provider.oks[row.id] <= 1 + self.sent_before_crash[row.id]
+                assert (state is not DeliveryState.SENT) or self.oks(row.id) >= 1
+                assert self.oks(row.id) <= 1 + self.sent_before_crash[row.id]
             self.audiences_got_it()
         finally:
             self.run(self.database.close())
@@ -484,7 +529,7 @@ class FallbackMachine(RuleBasedStateMachine):
             self.run(self.queue.rescue(self.clock.now(), MAX_CLAIMS, 100))
             held = [claim for lane in LANES for claim in self.run(self.queue.claim(lane, self.clock.now(), LEASE, 50))]
             for claim in held:
-                settlement = self.dispatch(claim, Ok())
+                settlement = self.dispatch(claim, Ok(), Ok())
                 assert self.run(self.queue.settle([settlement], self.clock.now())) == [claim.delivery.id]
             if not held:
                 waits = self.run(self.expansions.next_due()) is not None
@@ -494,23 +539,9 @@ class FallbackMachine(RuleBasedStateMachine):
         raise AssertionError("deliveries that never end")
 
 
-def check(url: str, examples: int) -> None:
-    machine = type("Machine", (FallbackMachine,), {"url": url})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize="CI" in os.environ,  # a landing is not a lottery: other runs explore
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_the_fallback_keeps_its_promises_on_sqlite(sqlite_url: str) -> None:
-    check(sqlite_url, examples=30)
+    play(FallbackMachine, 30, url=sqlite_url)
 
 
 def test_the_fallback_keeps_its_promises_on_postgresql(postgres_url: str) -> None:
-    check(postgres_url, examples=20)
+    play(FallbackMachine, 20, url=postgres_url)

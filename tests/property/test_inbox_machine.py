@@ -9,7 +9,6 @@ Checked whenever things have settled: what each client holds is what the databas
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any, ClassVar
@@ -17,10 +16,8 @@ from uuid import UUID
 
 import msgspec
 import pytest
-import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from hub.bus.memory import MemoryBus, MemoryPresence, Switchboard
 from hub.bus.redis import RedisBus
@@ -34,21 +31,13 @@ from hub.gateway.gateway import Gateway
 from hub.gateway.queued import QueuedConnection as Connection
 from hub.keyring import Keyring
 from hub.ports import Bus, BusListener, Identity
-from hub.revoked import RevokedTokens
 from hub.service import Hub
 from hub.service.outbox import Outbox
 from hub.settings import Settings
-from hub.store.directory import SqlDirectory
-from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
-from hub.store.personal import SqlPersonalData
-from hub.store.revocations import SqlRevocations
-from hub.store.schedules import SqlScheduleStore
-from hub.store.shared import SqlSharedLog
-from hub.store.tables import metadata
-from hub.store.tickets import SqlTicketStore
 from tests.support.archive import MemoryShelf, archive
 from tests.support.clock import ManualClock
+from tests.support.machines import hub_over, open_emptied, play
 from tests.support.reference_client import Place, ReferenceClient, place_of, version_of
 
 TENANT = "default"
@@ -109,11 +98,7 @@ class InboxMachine(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     async def open(self) -> None:
-        self.database: Database = await open_database(self.database_url)
-        async with self.database.writer() as connection:
-            for table in metadata.sorted_tables:
-                if table.name != "meta":
-                    await connection.execute(sa.delete(table))
+        self.database = await open_emptied(self.database_url)
         switchboard = Switchboard()
         presence = MemoryPresence()
         self.buses: list[Bus] = []
@@ -122,18 +107,7 @@ class InboxMachine(RuleBasedStateMachine):
         self.hubs: list[Hub] = []
         for _ in range(2):
             bus: Bus = MemoryBus(switchboard) if self.redis_url is None else RedisBus(self.redis_url)
-            hub = Hub(
-                inbox=SqlInboxStore(self.database),
-                log=SqlSharedLog(self.database),
-                directory=SqlDirectory(self.database),
-                personal=SqlPersonalData(self.database),
-                tickets=SqlTicketStore(self.database),
-                schedules=SqlScheduleStore(self.database),
-                bus=bus,
-                presence=presence,
-                clock=self.clock,
-                revoked=RevokedTokens(SqlRevocations(self.database), self.clock),
-            )
+            hub = hub_over(self.database, self.clock, bus=bus, presence=presence)
             gateway = Gateway(hub, KEYRING, bus, presence)
             listener = LossyListener(gateway)
             await bus.start(listener)
@@ -415,23 +389,9 @@ class InboxMachine(RuleBasedStateMachine):
         return [msgspec.json.decode(msgspec.json.encode(item)) for item in items.values()], head
 
 
-def check(database_url: str, redis_url: str | None, examples: int) -> None:
-    machine = type("Machine", (InboxMachine,), {"database_url": database_url, "redis_url": redis_url})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize="CI" in os.environ,  # a landing is not a lottery: other runs explore
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_clients_end_equal_to_the_database_on_sqlite_and_memory(sqlite_url: str) -> None:
-    check(sqlite_url, None, examples=40)
+    play(InboxMachine, 40, database_url=sqlite_url, redis_url=None)
 
 
 def test_clients_end_equal_to_the_database_on_postgresql_and_redis(postgres_url: str, flushed_redis_url: str) -> None:
-    check(postgres_url, flushed_redis_url, examples=25)
+    play(InboxMachine, 25, database_url=postgres_url, redis_url=flushed_redis_url)

@@ -8,7 +8,6 @@ Beside it a plain model: for each schedule the list of its due times, and how fa
 from __future__ import annotations
 
 import asyncio
-import os
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -27,27 +25,18 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
-    run_state_machine_as_test,
 )
 
-from hub.bus.memory import MemoryBus, MemoryPresence
 from hub.core import scheduling, wire
 from hub.core.errors import InvalidRequest, NotFound, RunTaken
 from hub.core.model import Move, Publication
 from hub.core.schedule import CATCH_UP, LATE, turn
 from hub.core.views import rfc3339
-from hub.revoked import RevokedTokens
-from hub.service import Hub
-from hub.store.directory import SqlDirectory
-from hub.store.engine import Database, open_database
 from hub.store.inbox import SqlInboxStore
-from hub.store.personal import SqlPersonalData
-from hub.store.revocations import SqlRevocations
 from hub.store.schedules import SqlScheduleStore
-from hub.store.shared import SqlSharedLog
-from hub.store.tables import metadata, notifications
-from hub.store.tickets import SqlTicketStore
+from hub.store.tables import notifications
 from tests.support.cron import walked
+from tests.support.machines import hub_over, open_emptied, play
 
 TENANT = "default"
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -156,27 +145,12 @@ class ScheduleMachine(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     async def open(self) -> None:
-        self.database: Database = await open_database(self.url)
-        async with self.database.writer() as connection:
-            for table in metadata.sorted_tables:
-                if table.name != "meta":
-                    await connection.execute(sa.delete(table))
+        self.database = await open_emptied(self.url)
         self.store = SqlScheduleStore(self.database)
         self.clocks = [JumpingClock(), JumpingClock()]
         self.inboxes = [SqlInboxStore(self.database) for _ in self.clocks]
         self.hubs = [
-            Hub(
-                inbox=inbox,
-                log=SqlSharedLog(self.database),
-                directory=SqlDirectory(self.database),
-                personal=SqlPersonalData(self.database),
-                tickets=SqlTicketStore(self.database),
-                schedules=self.store,
-                bus=MemoryBus(),
-                presence=MemoryPresence(),
-                clock=clock,
-                revoked=RevokedTokens(SqlRevocations(self.database), clock),
-            )
+            hub_over(self.database, clock, inbox=inbox, schedules=self.store)
             for inbox, clock in zip(self.inboxes, self.clocks, strict=True)
         ]
 
@@ -346,23 +320,9 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.runner.close()
 
 
-def check(url: str, examples: int) -> None:
-    machine = type("Machine", (ScheduleMachine,), {"url": url})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize="CI" in os.environ,  # a landing is not a lottery: other runs explore
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_schedules_keep_their_promises_on_sqlite(sqlite_url: str) -> None:
-    check(sqlite_url, examples=25)
+    play(ScheduleMachine, 25, url=sqlite_url)
 
 
 def test_schedules_keep_their_promises_on_postgresql(postgres_url: str) -> None:
-    check(postgres_url, examples=15)
+    play(ScheduleMachine, 15, url=postgres_url)
