@@ -33,7 +33,7 @@ _PUBLISH: Final[Json] = {
     "data": {"description": "Anything of yours, handed to clients as it is. Up to 32 KiB."},
     "actor": {"description": "Who did it, as your interface shows them. Up to 32 KiB."},
     "channels": {"description": f"Limits the plan to these: {', '.join(_CHANNELS)}."},
-    "fallback": {"description": f"What to send to whoever has not looked. Up to {MAX_STEPS} steps."},
+    "fallback": {"description": f"What to send to whoever has not looked: 1 to {MAX_STEPS} steps."},
     "template": {"description": "Not built yet (501)."},
     "collapse_key": {
         "description": "When it appears, it replaces the user's unread notifications with the same key, whatever "

@@ -45,7 +45,7 @@ def prepare_event(event: wire.EventIn, *, tenant: str, now: int) -> Publication:
         data=event.data,
         priority=event.priority,
         # All of them at once, as the event's author meant: whether the item is seen makes no difference.
-        fallback=[wire.StepIn(channel=channel, unless=None) for channel in channels if channel != _IN_APP],
+        fallback=[wire.StepIn(channel=channel, unless=None) for channel in channels if channel != _IN_APP] or None,
         inbox=_IN_APP in channels,
     )
     publication = prepare(request, tenant=tenant, now=now)

@@ -205,6 +205,8 @@ def _address(address: wire.AddressIn, pointer: str) -> Address:
 
 
 def _plan(request: wire.PublishIn) -> tuple[Step, ...]:
+    if request.fallback is not None and not request.fallback:
+        raise InvalidRequest("is empty: name a step, or leave it out where the inbox is enough", pointer="$.fallback")
     steps = request.fallback or []
     if len(steps) > MAX_STEPS:
         raise InvalidRequest(f"has {len(steps)} steps; at most {MAX_STEPS} are allowed", pointer="$.fallback")

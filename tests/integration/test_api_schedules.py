@@ -273,6 +273,24 @@ async def test_it_runs(client: httpx2.AsyncClient, api: Api) -> None:
     assert await titles(client, api) == ["Stand-up"] * 2
 
 
+@pytest.mark.parametrize(("missed", "made"), [("once", 1), ("all", 5), ("skip", 0)])
+async def test_after_downtime_it_catches_up_as_chosen(
+    client: httpx2.AsyncClient, api: Api, missed: str, made: int
+) -> None:
+    schedule = await create(client, every="1h", missed=missed)
+    api.clock.advance(5 * HOUR + 10 * MINUTE)  # nobody has looked since
+    while (await api.hub.schedules.fire_due(9)).done:
+        pass
+    assert len(await titles(client, api)) == made
+    shown = await show(client, schedule)
+    assert shown["next_at"] == rfc3339(START + 6 * HOUR)
+    fired = [run["due_at"] for run in shown["runs"] if run["outcome"] == "fired"]
+    assert fired == [rfc3339(START + hour * HOUR) for hour in range(5, 5 - made, -1)]
+    skipped = [(run["due_at"], run["through"]) for run in shown["runs"] if run["outcome"] == "skipped"]
+    last = {"once": 4, "skip": 5}.get(missed)
+    assert skipped == ([] if last is None else [(rfc3339(START + HOUR), rfc3339(START + last * HOUR))])
+
+
 async def test_paused_it_does_not(client: httpx2.AsyncClient, api: Api) -> None:
     made = await create(client, every="1h")
     paused = await do(client, "PUT", made, "/pause")
