@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hub.client import AsyncBellwire
@@ -55,13 +55,17 @@ def say(markup: str) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; what people or providers wrote is printed as text, never as markup or escape codes."""
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
-    console.print(table)
+    """Print a table; what people or providers wrote is printed as text, never as markup or escape codes.
+
+    A row is a line, however narrow the terminal is: what is folded into columns nobody can copy an id out of.
+    """
+    cells = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
+    for number, row in enumerate([headings, *cells]):
+        padded = (set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True))
+        line = Text("  ".join(padded).rstrip(), style="bold" if number == 0 else "")
+        if line or number:
+            console.print(line, soft_wrap=True)
 
 
 def print_fields(answer: Json, names: Sequence[str]) -> None:

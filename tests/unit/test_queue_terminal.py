@@ -53,6 +53,14 @@ async def test_what_others_wrote_is_text(printed: Console) -> None:
     assert "--after abc" in text
 
 
+async def test_an_id_can_be_copied_from_a_narrow_terminal(printed: Console) -> None:
+    printed.width = 40
+    await list_deliveries(ScriptedHub({"data": [DELIVERY], "has_more": False, "next": None}), {}, 1)
+    heading, row = printed.export_text().splitlines()
+    assert row.startswith(DELIVERY["id"])
+    assert row.index("[bold]ada") == heading.index("recipient")
+
+
 async def test_pages_that_come_out_short_are_put_together(printed: Console) -> None:
     hub = ScriptedHub(
         {"data": [], "has_more": True, "next": "a"},
