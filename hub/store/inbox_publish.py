@@ -30,6 +30,11 @@ from hub.store.sql import among
 from hub.store.tables import deliveries, expansions, inbox_items, notifications, timers
 
 _NEW = Tally(unread=1, unseen=1)
+_AHEAD = 200
+"""Publications whose contents are written before heads are locked: it costs a round trip.
+
+Large groups meet in the heads of the same users, and wait there. What was written before is not waited for.
+"""
 
 
 class Publish(NamedTuple):
@@ -109,8 +114,9 @@ async def _store_new(
         await bulk.write()
         await end_replaced(connection, replaced_shared, now)
         return [shared.get(publish.id, Published(publish.id)) for publish in group]
-    if replaced_shared:
-        await bulk.write()  # locking a head may settle what went up to the log's counter: it has to be there
+    # Locking a head may settle what went up to the log's counter: it has to be there.
+    if replaced_shared or len(group) >= _AHEAD:
+        await bulk.write()
     heads = await lock_heads(connection, wanted, now, bulk, known)
     collapse = await Collapse.find(connection, appearing)
     moved = [_appear(content, keys, heads, collapse, cluster) for content, keys in appearing]
