@@ -466,12 +466,14 @@ class FallbackMachine(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 20),
+        state=st.sampled_from([DeliveryState.SENDING, DeliveryState.QUEUED, DeliveryState.FAILED, DeliveryState.SENT]),
         kind=st.sampled_from([EventKind.RETRIED, EventKind.PROMOTED, EventKind.CANCELLED, EventKind.CHANGED]),
         seconds=st.sampled_from([0, 60]),
     )
-    def act(self, which: int, kind: EventKind, seconds: int) -> None:
-        """Do something to some delivery: it is done as the table of transitions allows, or refused."""
+    def act(self, which: int, state: DeliveryState, kind: EventKind, seconds: int) -> None:
+        """Do something to a delivery, of this state if there is one: as the table of transitions allows, or not."""
         rows = sorted(self.rows(), key=lambda row: row.id)
+        rows = [row for row in rows if row.state == state] or rows
         if not rows:
             return
         row = rows[which % len(rows)]
