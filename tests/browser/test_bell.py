@@ -352,7 +352,7 @@ async def test_a_long_list_has_elements_only_around_what_is_visible(bell: BellPa
     await bell.run("client.showAll()")
     await bell.button.click()
     rows = "bell.shadowRoot.querySelectorAll('li').length"
-    await bell.until(f"{rows} < 60 && {rows} > 5")
+    await bell.until(f"bell.shadowRoot.querySelector('li[aria-setsize]') !== null && {rows} < 60 && {rows} > 5")
     assert await bell.rows.first.get_attribute("aria-setsize") == "10000"
     assert await bell.rows.first.get_attribute("aria-posinset") == "1"
 
