@@ -41,6 +41,9 @@ _SERVER_SETTINGS = {
     "application_name": "bellwire",
     # To compile a plan takes longer than any of our statements; over partitions they look expensive enough for it.
     "jit": "off",
+    # A process that is stopped within a transaction (SIGSTOP, a paused container) holds its locks until it goes on:
+    # claims and the rescuer pass over those rows for ever. None of our transactions waits for anything but the server.
+    "idle_in_transaction_session_timeout": "15s",
 }
 
 logger = structlog.get_logger(__name__)

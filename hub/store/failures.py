@@ -41,8 +41,8 @@ class CommitUnknown(StoreUnavailable):
 
 
 _CONFLICTS = {"40001", "40P01"}
-_SHUTDOWNS = {"57P01", "57P02", "57P03", "25006", "53300"}
-"""The server goes, comes or is no longer the primary; or it has no connection left for us."""
+_SHUTDOWNS = {"57P01", "57P02", "57P03", "25006", "53300", "25P03"}
+"""The server goes, comes or is no longer the primary; it has no connection left for us, or would not wait for us."""
 _EXHAUSTED_CLASSES = {"53", "54", "55", "57", "58"}
 
 

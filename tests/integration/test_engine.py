@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 
 from hub.core.errors import ConfigurationError, DataError, StoreUnavailable
+from hub.store import engine
 from hub.store.clock import DatabaseClock
 from hub.store.engine import Database, open_database, sqlite_path
 from hub.store.failures import CommitUnknown
@@ -26,6 +27,7 @@ from hub.store.migrate import migrate
 from hub.store.tables import meta
 from tests.support.clock import START
 from tests.support.inboxes import ADA, check_inbox, fill, missed, publication
+from tests.support.ledger import Ledger
 
 OPEN_ELSEWHERE = """
 import asyncio, sys
@@ -198,6 +200,26 @@ class TestPostgres:
             assert (await store.publish(publication("ada", now=START + 1), START + 1)).heads["ada"].version == 2
             await _end_sessions(postgres_url)
             assert (await check_inbox(opened, ADA)).version == 2
+
+    async def test_who_stands_still_within_a_transaction_loses_its_locks_and_repeats_it(
+        self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or what a stopped worker had just locked would wait for as long as it is stopped."""
+        monkeypatch.setitem(engine._SERVER_SETTINGS, "idle_in_transaction_session_timeout", "500ms")
+        pids: list[int] = []
+
+        async def stand_still_once(connection: AsyncConnection) -> None:
+            pids.append((await connection.execute(sa.text("SELECT pg_backend_pid()"))).scalar_one())
+            await connection.execute(sa.text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
+            if len(pids) == 1:
+                await Ledger(postgres_url).until(
+                    "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'deliveries'::regclass)"
+                )
+            await connection.execute(sa.text("SELECT 1"))
+
+        async with await open_database(postgres_url) as database:
+            await database.write(stand_still_once)
+        assert len(set(pids)) == 2
 
     async def test_server_going_down_during_commit(self, postgres_url: str) -> None:
         """A trigger that fires at COMMIT ends its own session, the first time."""
