@@ -118,8 +118,8 @@ SELECT state.position FROM shared_items AS state $log
 WHERE state.tenant = $tenant AND state.user_id = $user AND log.gone_at_position IS NULL AND $category AND $filters"""
 
 _END = """(
-  SELECT state.position FROM shared_items AS state WHERE state.tenant = $tenant AND state.user_id = $user
-  ORDER BY state.position $direction LIMIT 1
+  SELECT outermost.position FROM shared_items AS outermost
+  WHERE outermost.tenant = $tenant AND outermost.user_id = $user ORDER BY outermost.position $direction LIMIT 1
 )"""
 """Above the newest item that the user has touched, and below the oldest, there are no states to look up."""
 
