@@ -12,9 +12,11 @@
  * @typedef {import('./store.js').Item} Item
  * @typedef {import('./store.js').Action} Action
  * @typedef {import('./store.js').Page} Page
- * @typedef {import('./store.js').Mark} Mark
  * @typedef {import('./store.js').Counts} Counts
  * @typedef {import('./connection.js').Status} Status
+ *
+ * @typedef {{status?: 'unread'|'read'|'unseen'|'all', category?: string, archived?: boolean, snoozed?: boolean,
+ *   after?: string, limit?: number}} Filter
  *
  * @typedef {object} Arrival
  * @property {Item[]} items new here
@@ -42,14 +44,10 @@
 
 import { Connection } from './connection.js';
 import { identity } from './identity.js';
+import { again, Outbox } from './outbox.js';
 import { InboxStore } from './store.js';
 import { canShare } from './shared-connection.js';
 import { retryAfter } from './transport.js';
-
-const DELIVERED_MS = 200; // gather acknowledgements for this long
-const AGAIN_MS = { least: 1_000, spread: 4_000 }; // between attempts at what the hub could not do just now
-const MOST_IDS = 500; // of one frame, well below what the server takes
-const UNAVAILABLE = 'unavailable'; // the code of what the hub can't do now
 
 const Target = /** @type {new () => TypedTarget} */ (/** @type {unknown} */ (EventTarget));
 
@@ -63,11 +61,7 @@ export class BellwireClient extends Target {
   #stale = true;
   #reloading = false;
   #reloadAfter = 0; // milliseconds that the hub asked to wait
-  /** @type {Set<string>} */
-  #delivered = new Set();
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  #deliveredTimer;
-  #posting = Promise.resolve();
+  #outbox;
 
   /** @type {string|null} whose inbox it is, once the hub has said so */
   user = null;
@@ -90,11 +84,20 @@ export class BellwireClient extends Target {
       cursor: () => this.#store.cursor,
       position: () => this.#store.position,
       attention: () => this.#attention,
-      onAttention: (state) => this.#tellAttention(state),
+      onAttention: (state) => this.#outbox.tell({ type: 'presence', state }),
       token: () => this.#renewToken(),
       onFrame: (frame, live) => this.#receive(frame, live),
       onStatus: () => this.#emit('status'),
       onFailure: (code, message) => this.#fail(code, message),
+    });
+    this.#outbox = new Outbox({
+      store: () => this.#store,
+      connection: this.#connection,
+      request: (path, options) => this.request(path, options),
+      onRefused: (failure) => {
+        this.#emit('failure', failure);
+        this.#emit('change');
+      },
     });
   }
 
@@ -212,6 +215,12 @@ export class BellwireClient extends Target {
     if (this.#store.cursor !== null) this.#mark('read', [], this.#store.cursor);
   }
 
+  /** @param {Action} action @param {Iterable<string>} ids @param {string|null} [through] @param {string|null} [until] */
+  #mark(action, ids, through, until) {
+    this.#outbox.mark(action, [...ids], through, until);
+    this.#emit('change');
+  }
+
   /** Load the next page, older than all that is here. */
   async loadMore() {
     if (this.#store.next !== null) await this.#fetchPage(this.#store.next);
@@ -221,26 +230,12 @@ export class BellwireClient extends Target {
    * Read a page by a filter. What it has is in `known` from then on, and changes there as the server tells; when the
    * client has to read the newest page anew (a `resync`), what only `list` brought is let go of.
    *
-   * @param {{status?: 'unread'|'read'|'unseen'|'all', category?: string, archived?: boolean, snoozed?: boolean,
-   *   after?: string, limit?: number}} [filter]
+   * @param {Filter} [filter]
    * @returns {Promise<Page>}
    * @throws {Error} the hub is out of reach, or refused
    */
-  async list(filter = {}) {
-    const store = this.#store;
-    const journal = store.beginPage();
-    /** @type {Page|null} */
-    let page = null;
-    try {
-      const query = Object.entries({ limit: this.limit, ...filter }).map(([name, value]) => [name, String(value)]);
-      const answer = await this.request(`/v1/inbox?${new URLSearchParams(query)}`);
-      if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
-      page = /** @type {Page} */ (await answer.json());
-      return page;
-    } finally {
-      store.adopt(journal, page?.data ?? []);
-      if (page !== null) this.#emit('change');
-    }
+  list(filter = {}) {
+    return this.#read(filter, (store, journal, page) => store.adopt(journal, page?.data ?? []));
   }
 
   /**
@@ -250,34 +245,38 @@ export class BellwireClient extends Target {
    * @returns {Promise<Response>}
    * @throws {Error} the hub is out of reach
    */
-  request(path, { method, body } = {}) {
-    return this.#call(path, body, method);
+  async request(path, { method, body } = {}) {
+    const request = () => {
+      const headers = new Headers({ Authorization: `Bearer ${this.#token}` });
+      if (body === undefined) return fetch(this.url + path, { method, headers, cache: 'no-store' });
+      headers.set('Content-Type', 'application/json');
+      return fetch(this.url + path, { method: method ?? 'POST', headers, body: JSON.stringify(body), keepalive: true });
+    };
+    if (this.#token === '') await this.#renewToken();
+    const answer = await request();
+    if (answer.status !== 401) return answer;
+    await this.#renewToken();
+    return request();
   }
 
   /** @param {any} frame @param {boolean} live */
   #receive(frame, live) {
     if (frame.type === 'error') {
-      this.#refused(frame);
+      this.#outbox.refused(frame);
       return;
     }
     const before = this.counts;
     const { reload, arrived } = this.#store.apply(frame);
     if (frame.type === 'ready') {
       this.user = frame.user;
-      this.#onReady();
+      this.#outbox.repeat();
     }
-    if (frame.type === 'item' && frame.item.seen_at === null && this.leads) this.#acknowledge([frame.item.id]);
+    if (frame.type === 'item' && frame.item.seen_at === null && this.leads) this.#outbox.acknowledge([frame.item.id]);
     this.#stale ||= reload || frame.type === 'resync';
     if (this.#stale) this.#reload();
     const { unread, unseen } = this.counts;
     if (frame.type !== 'ping' || unread !== before.unread || unseen !== before.unseen) this.#emit('change');
     if (arrived.length > 0 && this.loaded) this.#emit('arrival', { items: arrived, live });
-  }
-
-  /** Say again what the last connection may have lost. */
-  #onReady() {
-    for (const mark of this.#store.marks) this.#transmit(mark);
-    this.#acknowledge([]);
   }
 
   async #reload() {
@@ -295,124 +294,42 @@ export class BellwireClient extends Target {
 
   /** @param {string|null} after null: the newest page @returns {Promise<boolean>} whether it came */
   async #fetchPage(after) {
+    try {
+      const page = await this.#read(after === null ? {} : { after }, (store, journal, read) =>
+        store.endPage(journal, read, { newest: after === null }),
+      );
+      this.#outbox.acknowledge(page.data.filter((item) => item.seen_at === null).map((item) => item.id));
+      return true;
+    } catch (error) {
+      const { code = 'unreachable', message, afterMs = 0 } = /** @type {Partial<Refused>} */ (error);
+      this.#reloadAfter = afterMs ?? 0;
+      this.#fail(code, message ?? '');
+      return false;
+    }
+  }
+
+  /**
+   * Read a page; what comes in live meanwhile is not lost.
+   *
+   * @param {Filter} filter
+   * @param {(store: InboxStore, journal: import('./store.js').Journal, page: Page|null) => void} take null: it did not come
+   * @returns {Promise<Page>}
+   */
+  async #read(filter, take) {
     const store = this.#store;
     const journal = store.beginPage();
     /** @type {Page|null} */
     let page = null;
     try {
-      const query = new URLSearchParams({ limit: String(this.limit), ...(after === null ? {} : { after }) });
-      const answer = await this.#call(`/v1/inbox?${query}`);
-      if (answer.ok) page = await answer.json();
-      else this.#fail(String(answer.status), answer.statusText);
-      this.#reloadAfter = retryAfter(answer) ?? 0;
-    } catch (error) {
-      this.#fail('unreachable', String(error));
+      const query = /** @type {any} */ ({ limit: this.limit, ...filter });
+      const answer = await this.request(`/v1/inbox?${new URLSearchParams(query)}`);
+      if (!answer.ok) throw new Refused(answer);
+      page = /** @type {Page} */ (await answer.json());
+      return page;
+    } finally {
+      take(store, journal, page);
+      if (page !== null) this.#emit('change');
     }
-    store.endPage(journal, page, { newest: after === null });
-    if (page === null) return false;
-    this.#acknowledge(page.data.filter((item) => item.seen_at === null).map((item) => item.id));
-    this.#emit('change');
-    return true;
-  }
-
-  /** @param {Action} action @param {Iterable<string>} ids @param {string|null} [through] @param {string|null} [until] */
-  #mark(action, ids, through = null, until = null) {
-    const list = [...ids];
-    for (let start = 0; start === 0 || start < list.length; start += MOST_IDS) {
-      const mark = this.#store.mark(action, list.slice(start, start + MOST_IDS), through, until);
-      if (mark !== null && this.status === 'online') this.#transmit(mark);
-    }
-    this.#emit('change');
-  }
-
-  /** Send a mark, or send it again: the server takes it twice without harm. @param {Mark} mark */
-  #transmit(mark) {
-    const which = {
-      ...(mark.through === null ? { ids: [...mark.ids] } : { all: true, through: mark.through }),
-      ...(mark.until === null ? {} : { until: mark.until }),
-    };
-    Object.assign(mark, { sent: true, counted: false, pings: 0 });
-    this.#tell(mark.action, which, mark.ref);
-    for (let start = 0; start < mark.late.length; start += MOST_IDS) {
-      this.#tell(mark.action, { ids: mark.late.slice(start, start + MOST_IDS) }, mark.ref);
-    }
-  }
-
-  /** @param {string} action @param {object} which @param {number} [ref] */
-  #tell(action, which, ref) {
-    if (this.#connection.send !== null) {
-      this.#connection.send({ type: action, ...which, ref });
-      return;
-    }
-    this.#posting = this.#posting.then(async () => {
-      try {
-        const answer = await this.#call(`/v1/inbox/${action}`, which);
-        if (answer.ok) return; // the stream confirms it
-        const isOver = answer.status < 500 && answer.status !== 429;
-        this.#refused({ ref, code: isOver ? String(answer.status) : UNAVAILABLE, message: answer.statusText }, retryAfter(answer));
-      } catch (error) {
-        this.#refused({ ref, code: UNAVAILABLE, message: String(error) });
-      }
-    });
-  }
-
-  /**
-   * Undo what the hub will not do; what it can't do now is said again.
-   *
-   * @param {{ref?: number|null, code: string, message: string}} refusal @param {number|null} [after] milliseconds
-   */
-  #refused({ ref, code, message }, after = null) {
-    const mark = this.#store.marks.find((one) => one.ref === ref);
-    if (mark !== undefined && code === UNAVAILABLE) {
-      mark.sent = false; // so that the silence about it is not taken for an answer
-      setTimeout(() => {
-        if (!mark.sent && this.status === 'online' && this.#store.marks.includes(mark)) this.#transmit(mark);
-      }, again(after));
-      return;
-    }
-    if (mark !== undefined) this.#store.forget(mark.ref);
-    const { action, ids } = mark ?? {};
-    this.#emit('failure', { code, message, action, ids: ids && [...ids] });
-    this.#emit('change');
-  }
-
-  /** Tell the server soon that these items have arrived. @param {string[]} ids */
-  #acknowledge(ids) {
-    for (const id of ids) this.#delivered.add(id);
-    this.#deliveredTimer ??= setTimeout(() => {
-      this.#deliveredTimer = undefined;
-      if (this.status !== 'online') return;
-      const arrived = [...this.#delivered];
-      this.#delivered.clear();
-      while (arrived.length > 0) this.#tell('delivered', { ids: arrived.splice(0, MOST_IDS) });
-    }, DELIVERED_MS);
-  }
-
-  /** @param {'active'|'away'} state */
-  #tellAttention(state) {
-    if (this.#connection.send !== null) {
-      this.#connection.send({ type: 'presence', state });
-      return;
-    }
-    this.#call('/v1/presence', { connection: this.#connection.id, state }).then(
-      (answer) => answer.ok || this.#fail(String(answer.status), answer.statusText),
-      (error) => this.#fail('unreachable', String(error)),
-    );
-  }
-
-  /** @param {string} path @param {object} [body] makes it a POST @param {string} [method] @returns {Promise<Response>} */
-  async #call(path, body, method) {
-    const request = () => {
-      const headers = new Headers({ Authorization: `Bearer ${this.#token}` });
-      if (body === undefined) return fetch(this.url + path, { method, headers, cache: 'no-store' });
-      headers.set('Content-Type', 'application/json');
-      return fetch(this.url + path, { method: method ?? 'POST', headers, body: JSON.stringify(body), keepalive: true });
-    };
-    if (this.#token === '') await this.#renewToken();
-    const answer = await request();
-    if (answer.status !== 401) return answer;
-    await this.#renewToken();
-    return request();
   }
 
   async #renewToken() {
@@ -421,7 +338,7 @@ export class BellwireClient extends Target {
       // Somebody else has signed in: nothing of the former user's may be shown or sent.
       this.#store = new InboxStore();
       this.#stale = true;
-      this.#delivered.clear();
+      this.#outbox.forget();
       this.user = null;
       if (this.status === 'online') this.#connection.restart();
       this.#emit('change');
@@ -441,7 +358,12 @@ export class BellwireClient extends Target {
   }
 }
 
-/** @param {number|null} asked @returns {number} milliseconds until an attempt at what could not be done just now */
-function again(asked) {
-  return Math.max(asked ?? 0, AGAIN_MS.least) + Math.random() * AGAIN_MS.spread;
+/** The hub's answer is no page. */
+class Refused extends Error {
+  /** @param {Response} answer */
+  constructor(answer) {
+    super(`the hub answered ${answer.status}`);
+    this.code = String(answer.status);
+    this.afterMs = retryAfter(answer);
+  }
 }

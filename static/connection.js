@@ -17,14 +17,14 @@
  * @property {(code: string, message: string) => void} onFailure
  */
 
-import { Ladder } from './ladder.js';
+import { BackOff } from './back-off.js';
 import { SharedConnection } from './shared-connection.js';
+import { webSocket } from './transport.js';
 import { callAt } from './wall-clock.js';
 
 const PATIENCE_MS = 15_000; // for a connection to become ready
 const PROBE_MS = 5_000; // for an answer to our own ping, and for a transport that was blocked the last time
 const STABLE_MS = 60_000; // after which the next failure is a first one
-const BACKOFF_MS = { first: 500, most: 30_000 };
 const UNAUTHENTICATED = new Set([401, 4102]);
 const BUSY = new Set([429, 503]); // the hub's own answers: it is in reach, but has no room
 const RENEW_MS = 1_000; // a token of the very second of a revocation is refused: ask for one a second later
@@ -40,10 +40,12 @@ export class Connection {
 
   #url;
   #owner;
-  #ladder;
+  #first; // rung of the ladder
+  /** @type {import('./ladder.js').Ladder|null} null: WebSockets have not failed, and are not to be avoided */
+  #ladder = null;
   /** @type {SharedConnection|null} */
   #shared = null;
-  #failures = 0;
+  #backOff = new BackOff();
   /** @type {AbortController|null} from start to stop */
   #running = null;
   /** @type {AbortController|null} ends what is open or opening */
@@ -51,7 +53,6 @@ export class Connection {
   #hush = () => {}; // ends the wait for a sign of life
   #silent = false; // whether the last connection ended for want of one
   #patience = PATIENCE_MS;
-  #comeBackAt = 0;
   #token = ''; // the last one that was shown
   /** @type {string|null} what the hub would not have; it is not shown again */
   #refused = null;
@@ -62,7 +63,6 @@ export class Connection {
   #told = null;
   /** @type {Promise<void>|null} */
   #asleep = null;
-  #wake = () => {};
   #wakeUp = () => {};
 
   /**
@@ -71,7 +71,7 @@ export class Connection {
    */
   constructor(url, rung, shared, owner) {
     this.#url = url;
-    this.#ladder = new Ladder(rung);
+    this.#first = Math.max(rung, globalThis.WebSocket === undefined ? 1 : 0); // Node has it since 22
     this.#owner = owner;
     if (!shared) return;
     this.#shared = new SharedConnection({
@@ -86,7 +86,11 @@ export class Connection {
   }
 
   get transport() {
-    return this.#shared?.transport ?? this.#ladder.rung.name;
+    return this.#shared?.transport ?? this.#rung.name;
+  }
+
+  get #rung() {
+    return this.#ladder?.rung ?? webSocket;
   }
 
   /** Whether another tab has the connection that this one hears. */
@@ -97,7 +101,7 @@ export class Connection {
   start() {
     if (this.#running !== null) return;
     this.#running = new AbortController();
-    this.#failures = 0;
+    this.#backOff.reset();
     this.#refused = null;
     this.#refusals = 0;
     this.#renewed = null;
@@ -120,7 +124,7 @@ export class Connection {
     if (this.follows) this.#shared?.retry();
     else if (this.status === 'online' && this.send === null) this.restart(); // a stream can't be asked
     else this.#probe();
-    this.#wake();
+    this.#backOff.wake();
   }
 
   /** End the connection that there is, and make a new one. */
@@ -150,7 +154,7 @@ export class Connection {
     /** @type {Record<string, () => void>} */
     const reactions = {
       online: () => {
-        this.#ladder.reset(); // another network may let through what the last one blocked
+        this.#ladder?.reset(); // another network may let through what the last one blocked
         this.retry();
       },
       offline: () => this.#probe(),
@@ -171,7 +175,7 @@ export class Connection {
       this.#wakeUp = () => {
         this.#asleep = null;
         resolve();
-        this.#wake();
+        this.#backOff.wake();
       };
     });
     this.restart();
@@ -191,12 +195,12 @@ export class Connection {
       if (running.aborted) return;
       this.#become('connecting');
       const began = Date.now();
-      const { trying } = this.#ladder;
+      const trying = this.#ladder?.trying;
       const { ended, ready } = await this.#connect(running);
       if (running.aborted) return;
-      if (ready && Date.now() - began >= STABLE_MS) this.#failures = 0;
+      if (ready && Date.now() - began >= STABLE_MS) this.#backOff.reset();
       if (ended.again) continue;
-      if (this.#ladder.trying) {
+      if (this.#ladder?.trying) {
         if (trying) this.#ladder.fallBack();
         continue;
       }
@@ -207,7 +211,6 @@ export class Connection {
       }
       await this.#stepDownIfBlocked(ended.code, ready);
       if (running.aborted) return;
-      this.#failures += 1;
       await this.#pause(running, UNAUTHENTICATED.has(ended.code) ? RENEW_MS : ended.afterMs);
     }
   }
@@ -218,9 +221,9 @@ export class Connection {
     const hungUp = new Promise((_, reject) => current.signal.addEventListener('abort', () => reject(new Error('gave up'))));
     this.#current = current;
     this.#silent = false;
-    this.#patience = this.#ladder.trying ? PROBE_MS : PATIENCE_MS;
+    this.#patience = this.#ladder?.trying ? PROBE_MS : PATIENCE_MS;
     this.#expectWithin(this.#patience);
-    const stay = this.#ladder.whenToTry(() => current.abort());
+    const stay = this.#ladder?.whenToTry(() => current.abort());
     let ready = false;
     /** @type {import('./transport.js').Ended} */
     let ended;
@@ -228,6 +231,7 @@ export class Connection {
       const fresh = this.#renewed ?? Promise.race([this.#owner.token(), hungUp]);
       this.#renewed = null;
       this.#token = /** @type {string} */ (await fresh);
+      if (this.#first > 0) await this.#loadLadder();
       ended = await this.#open({
         url: this.#url,
         token: this.#token,
@@ -253,15 +257,20 @@ export class Connection {
     hungUp.catch(() => {});
     current.abort();
     this.#hush();
-    stay();
+    stay?.();
     this.send = null;
     return { ended, ready };
+  }
+
+  async #loadLadder() {
+    const { Ladder } = await import('./ladder.js');
+    return (this.#ladder ??= new Ladder(this.#first));
   }
 
   /** @param {import('./transport.js').Link} link */
   #open(link) {
     if (link.token === this.#refused) return refusedAlready();
-    return this.#shared?.open(link, this.#ladder.rung) ?? this.#ladder.rung.open(link);
+    return this.#shared?.open(link, this.#rung) ?? this.#rung.open(link);
   }
 
   /** The tab that has the connection has lost it. @param {number|null} until when it tries again; null: now */
@@ -277,7 +286,7 @@ export class Connection {
     if (frame.type === 'reconnect') {
       // Leave at the time that the server gave, whether or not it has hung up by then.
       const current = this.#current;
-      this.#comeBackAt = Date.now() + frame.after_ms;
+      this.#backOff.plan(Date.now() + frame.after_ms);
       setTimeout(() => current?.abort(), frame.after_ms);
       return;
     }
@@ -287,13 +296,13 @@ export class Connection {
     }
     if (frame.type === 'reauthenticated') return;
     if (frame.type === 'error' && frame.code === 'token_revoked') {
-      this.#comeBackAt = Date.now() + RENEW_MS * (1 + Math.random());
+      this.#backOff.plan(Date.now() + RENEW_MS * (1 + Math.random()));
     }
     if (frame.type === 'ready') {
       this.id = frame.connection;
       this.#patience = 2 * frame.ping_ms;
       this.#expectWithin(this.#patience);
-      if (!this.follows) this.#ladder.succeed();
+      if (!this.follows) this.#ladder?.succeed();
       this.#refusals = 0;
       this.#become('online');
       this.attend();
@@ -342,7 +351,7 @@ export class Connection {
   async #stepDownIfBlocked(/** @type {number} */ code, /** @type {boolean} */ ready) {
     if (ready || UNAUTHENTICATED.has(code) || (code >= 4000 && code < 4100)) return;
     if (BUSY.has(code)) {
-      this.#ladder.reset(); // a WebSocket that was refused for want of room looks like one that is blocked
+      this.#ladder?.reset(); // a WebSocket that was refused for want of room looks like one that is blocked
       return;
     }
     const silent = this.#silent;
@@ -351,29 +360,17 @@ export class Connection {
       (answer) => answer.ok,
       () => false,
     );
-    if (answers) this.#ladder.fail(silent);
-    else this.#ladder.excuse();
+    if (!answers) this.#ladder?.excuse();
+    else await this.#loadLadder().then((ladder) => ladder.fail(silent), () => {}); // next time, if it does not come
   }
 
-  /** Wait as long as the server asked, and a random time that grows with each failure ("full jitter"). */
-  async #pause(/** @type {AbortSignal} */ running, /** @type {number|null} */ asked) {
-    const most = Math.min(BACKOFF_MS.most, BACKOFF_MS.first * 2 ** (this.#failures - 1));
-    const planned = this.#comeBackAt > 0 ? Math.max(0, this.#comeBackAt - Date.now()) : null;
-    const wait = planned ?? (asked ?? 0) + Math.random() * most;
-    this.#comeBackAt = 0;
-    this.retryAt = Date.now() + wait;
+  /** @param {AbortSignal} running @param {number|null} asked how long the server wants it to wait */
+  async #pause(running, asked) {
+    this.#backOff.fail(asked);
+    this.retryAt = this.#backOff.until;
     this.#become('waiting');
     this.#shared?.tellLost();
-    await new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
-      const cancel = callAt(this.retryAt, () => resolve());
-      this.#wake = () => {
-        cancel();
-        resolve();
-      };
-      running.addEventListener('abort', this.#wake, { once: true });
-    });
-    running.removeEventListener('abort', this.#wake);
-    this.#wake = () => {};
+    await this.#backOff.wait(running);
   }
 
   /** @param {Status} status */

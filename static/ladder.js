@@ -1,20 +1,14 @@
 /**
- * Which transport to use: the best that gets through, and from time to time another try of the best there is.
+ * Which transport to use where WebSockets may not get through: the best that does, and from time to time another try of
+ * the best there is. Loaded only there.
  */
 
-/**
- * @typedef {{name: 'websocket'|'sse'|'poll', open: import('./transport.js').Transport}} Rung
- */
-
-import { websocket } from './transport.js';
+import { poll, sse } from './streams.js';
+import { webSocket } from './transport.js';
 import { callAt } from './wall-clock.js';
 
-/** @type {Rung[]} */
-const RUNGS = [
-  { name: 'websocket', open: websocket },
-  { name: 'sse', open: async (link) => (await import('./streams.js')).sse(link) },
-  { name: 'poll', open: async (link) => (await import('./streams.js')).poll(link) },
-];
+/** @type {import('./transport.js').Rung[]} */
+const RUNGS = [webSocket, { name: 'sse', open: sse }, { name: 'poll', open: poll }];
 const BLOCKED = 2; // failures in a row, with the hub in reach, that mean a transport doesn't get through
 const CLIMB_MS = { first: 300_000, most: 3_600_000 }; // until a transport that was blocked is tried again
 
@@ -29,10 +23,9 @@ export class Ladder {
   #climbAfter = CLIMB_MS.first;
   #climbAt = 0;
 
-  /** @param {number} first the rung to begin with; 0: WebSocket, where there is one (in Node since 22) */
+  /** @param {number} first the rung to begin with; 0: WebSocket */
   constructor(first) {
-    this.#first = Math.max(first, globalThis.WebSocket === undefined ? 1 : 0);
-    this.#at = this.#first;
+    this.#first = this.#at = first;
   }
 
   get rung() {

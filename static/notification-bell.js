@@ -1,16 +1,18 @@
+import { followAttention } from './attention.js';
 import { Extras, EXTRAS } from './bell/extras.js';
-import { nameButton } from './bell/dom.js';
+import { whenIdle } from './bell/idle.js';
 import { inbox } from './bell/inbox-view.js';
-import { ItemList } from './bell/item-list.js';
-import { locales, wordsFor } from './bell/messages.js';
-import { buildParts } from './bell/parts.js';
-import { place, trapFocus } from './bell/place.js';
+import { handleKey } from './bell/keys.js';
+import { languageOf, locales, wordsFor } from './bell/messages.js';
+import { buildParts, speak } from './bell/parts.js';
+import { place } from './bell/place.js';
 import { bellStyle } from './bell/style.js';
 
 /**
  * @typedef {import('./client.js').BellwireClient} BellwireClient
  * @typedef {import('./store.js').Item} Item
  * @typedef {import('./bell/messages.js').Words} Words
+ * @typedef {import('./bell/item-list.js').ItemList} ItemList
  * @typedef {import('./bell/item-list.js').RenderItem} RenderItem
  * @typedef {import('./bell/inbox-view.js').View} View
  * @typedef {import('./bell/row-actions.js').ItemAction} ItemAction
@@ -30,7 +32,7 @@ const MOST_COUNTED = 99;
  * @attr {string} tabs - Names separated by commas: `all`, `unread`, `archived`, `snoozed`, or a category; with a label of your own after `=`, as in `all, unread, order.shipped=Orders, archived`. Without it, there is the whole inbox and no row of tabs.
  * @attr {"light"|"dark"|"auto"} theme - `auto` follows the system. Without it, the page's own `color-scheme` decides.
  * @attr {string} lang - The language, if not that of the element's surroundings (`lang` of the page).
- * @attr {"manual"} attention - The page tells the client itself whether somebody looks (`client.setAttention`), instead of by the tab's visibility.
+ * @attr {"manual"} attention - The page tells the client itself whether somebody looks (`client.setAttention`), instead of by the tab's visibility and signs of life (`followAttention`).
  * @attr {boolean|"top"} toasts - Shows what arrives while the list is closed in a corner of the window, for a while; `top` for an upper corner.
  * @attr {string} sound - Plays a short chime for what arrives, or the audio file with this URL.
  * @attr {boolean} title-badge - Puts the number of unread notifications in front of the page's title.
@@ -108,34 +110,33 @@ export class NotificationBell extends HTMLElement {
   #focusIsInside = false;
   #parts = buildParts();
   #extras = new Extras();
-  #list;
+  /** @type {ItemList|null} null: not here yet */
+  #list = null;
+  #learning = false; // whether the list is on its way
+  #failed = false; // whether it did not come
+  /** @type {RenderItem|null} */
+  #renderItem = null;
   #view = inbox;
 
   constructor() {
     super();
     const shadow = this.attachShadow({ mode: 'open' });
-    const { bell, panel, all, scroll, list, more, retry, status } = this.#parts;
+    const { bell, panel, all, more, retry, status } = this.#parts;
     shadow.adoptedStyleSheets = [bellStyle];
     shadow.append(bell, panel, status);
-    this.#list = new ItemList(
-      this,
-      list,
-      scroll,
-      () => document.visibilityState === 'visible' && this.#client?.attention === 'active',
-    );
     all.onclick = () => this.#client?.markAllRead();
     more.onclick = () => this.#more();
     retry.onclick = () => {
       this.#client?.retry();
       this.#statusChanged();
     };
-    list.onclick = (event) => this.#clicked(event);
-    panel.onkeydown = (event) => this.#keyed(event);
+    panel.onkeydown = (event) => handleKey(panel, event, (step) => this.#list?.move(step));
     panel.onbeforetoggle = ({ newState }) => {
       if (newState === 'open') place(bell, panel);
       else this.#focusIsInside = panel.contains(shadow.activeElement);
     };
     panel.ontoggle = ({ newState }) => this.#toggled(newState === 'open');
+    bell.onpointerenter = bell.onfocus = () => this.#learn();
     bell.onanimationend = () => bell.classList.remove('is-ringing');
   }
 
@@ -148,7 +149,7 @@ export class NotificationBell extends HTMLElement {
     const attached = this.isConnected;
     if (attached) this.disconnectedCallback();
     this.#client = client;
-    this.#list.clear();
+    this.#list?.clear();
     if (attached) this.connectedCallback();
   }
 
@@ -159,12 +160,12 @@ export class NotificationBell extends HTMLElement {
    * @type {RenderItem|null}
    */
   get renderItem() {
-    return this.#list.renderItem;
+    return this.#renderItem;
   }
 
   set renderItem(render) {
-    this.#list.clear();
-    this.#list.renderItem = render;
+    this.#list?.clear();
+    this.#renderItem = render;
     this.#drawSoon();
   }
 
@@ -238,7 +239,7 @@ export class NotificationBell extends HTMLElement {
     client?.addEventListener('change', draw, { signal });
     client?.addEventListener('status', () => this.#statusChanged(), { signal });
     client?.addEventListener('arrival', (event) => this.#arrived(/** @type {CustomEvent} */ (event).detail), { signal });
-    document.addEventListener('visibilitychange', () => this.#followVisibility(), { signal });
+    document.addEventListener('visibilitychange', () => this.#list?.look(), { signal });
     locales.addEventListener('change', () => this.#speakAnew(), { signal });
     // Asked for again after each page, as long as the end stays near.
     const nearing = new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting && this.#more(nearing), {
@@ -247,7 +248,7 @@ export class NotificationBell extends HTMLElement {
     });
     nearing.observe(this.#parts.more);
     signal.onabort = () => nearing.disconnect();
-    this.#followVisibility();
+    if (client !== null && this.getAttribute('attention') !== 'manual') followAttention(client, { signal });
     for (const name of EXTRAS) this.#extras.follow(this, name);
     this.#draw();
   }
@@ -255,7 +256,7 @@ export class NotificationBell extends HTMLElement {
   /** @ignore */
   disconnectedCallback() {
     this.#attached?.abort();
-    this.#list.clear();
+    this.#list?.clear();
     this.#extras.end();
     this.#opened?.abort();
   }
@@ -271,15 +272,23 @@ export class NotificationBell extends HTMLElement {
     this.#drawSoon();
   }
 
-  #followVisibility() {
-    if (this.getAttribute('attention') !== 'manual') {
-      this.#client?.setAttention(document.visibilityState === 'visible' ? 'active' : 'away');
+  /** Fetch what rows are made of: when somebody is about to open the list, or the page has nothing else to do. */
+  async #learn() {
+    if (this.#learning) return;
+    this.#learning = true;
+    try {
+      const { ItemList } = await import('./bell/item-list.js');
+      this.#list = new ItemList(this, this.#parts.list, this.#parts.scroll);
+      this.#failed = false;
+    } catch {
+      this.#learning = false;
+      this.#failed = true;
     }
-    this.#list.look();
+    if (this.isConnected) this.#draw();
   }
 
   #statusChanged() {
-    this.#view.failed = false; // another attempt
+    this.#view.failed = this.#failed = false; // another attempt
     this.#drawSoon();
   }
 
@@ -306,7 +315,8 @@ export class NotificationBell extends HTMLElement {
     for (const element of [bell, panel]) element.dir = words.direction;
     all.disabled = unread === 0;
     if (this.#client !== null && this.open) this.#drawPanel(this.#client, label, words);
-    this.#list.look();
+    else if (this.#client?.loaded && !this.#learning && !this.#failed) whenIdle(() => this.#learn());
+    this.#list?.look();
   }
 
   /** @param {BellwireClient} client @param {string} label @param {Words} words */
@@ -314,33 +324,19 @@ export class NotificationBell extends HTMLElement {
     const { heading, banner, more, notice, loading } = this.#parts;
     const view = this.#view;
     const { status } = client;
-    const items = view.items(client);
-    const loaded = view.loaded(client);
-    const failed = !loaded && (view.failed || status === 'waiting');
+    const items = this.#list === null ? [] : view.items(client);
+    const loaded = this.#list !== null && view.loaded(client);
+    const failed = this.#failed || (!loaded && (view.failed || status === 'waiting'));
     heading.textContent = label;
     banner.hidden = status === 'online' || status === 'connecting';
     banner.textContent = words.say(status === 'refused' ? 'signedOut' : 'offline');
     more.hidden = !view.hasMore(client);
     notice.hidden = items.length > 0 || !(failed || (loaded && more.hidden));
     loading.hidden = loaded || failed || items.length > 0 || status === 'stopped' || status === 'refused';
-    this.#speak(words, failed);
-    this.#list.draw(items);
+    speak(this.#parts, words, view, failed);
+    if (this.#list === null && !failed) this.#learn();
+    this.#list?.draw(items);
     view.refresh(client)?.then(() => this.#drawSoon());
-  }
-
-  /** @param {Words} words @param {boolean} failed whether the list could not be loaded */
-  #speak(words, failed) {
-    const { all, close, more, title, text, retry, loading } = this.#parts;
-    const usual = this.#view.name === 'all' || this.#view.name === 'unread';
-    const [first, second] = failed ? ['failedTitle', 'failedText'] : usual ? ['emptyTitle', 'emptyText'] : ['nothing', ''];
-    all.textContent = words.say('markAllRead');
-    more.textContent = words.say('older');
-    retry.textContent = words.say('retry');
-    retry.hidden = !failed;
-    title.textContent = words.say(first);
-    text.textContent = words.say(second);
-    nameButton(close, words.say('close'));
-    loading.setAttribute('aria-label', words.say('loading'));
   }
 
   /** Bring in the next page. @param {IntersectionObserver} [nearing] */
@@ -374,66 +370,20 @@ export class NotificationBell extends HTMLElement {
       if (this.#focusIsInside) bell.focus({ preventScroll: true });
       return;
     }
+    this.#learn();
     this.#draw();
     panel.focus({ preventScroll: true });
     this.#opened = new AbortController();
     const { signal } = this.#opened;
-    const ageing = setInterval(() => this.#list.age(), AGE_MS);
+    const ageing = setInterval(() => this.#list?.age(), AGE_MS);
     signal.onabort = () => clearInterval(ageing);
     for (const type of ['resize', 'scroll']) {
       addEventListener(type, () => place(bell, panel), { signal, passive: true });
     }
   }
 
-  #clicked(/** @type {MouseEvent} */ event) {
-    // The path, because what the page makes of an item is not inside of the row but in its slot.
-    const path = event.composedPath().filter((one) => one instanceof HTMLElement);
-    const button = path.find((one) => one.matches('.main, .icon'));
-    const item = button && this.#list.itemOf(button);
-    if (item === undefined || button === undefined) return;
-    if (button.matches('.main')) this.activate(item, event);
-    else this.#use(button.classList[1], item, button);
-  }
-
-  /** @param {string} tool @param {Item} item @param {HTMLElement} button */
-  async #use(tool, item, button) {
-    const client = this.#client;
-    const ids = [item.id];
-    if (tool === 'toggle') item.read_at === null ? client?.markRead(ids) : client?.markUnread(ids);
-    if (tool === 'archive') item.archived_at === null ? client?.archive(ids) : client?.unarchive(ids);
-    if (tool !== 'snooze') return;
-    if (item.snoozed_until !== null) {
-      await client?.request(`/v1/inbox/${item.id}`, { method: 'PATCH', body: { snoozed_until: null } });
-      return;
-    }
-    const { openSnoozeMenu } = await import('./bell/snooze-menu.js');
-    openSnoozeMenu(button, this.#parts.panel, this.words, (until) => client?.snooze(ids, until));
-  }
-
-  #keyed(/** @type {KeyboardEvent} */ event) {
-    const target = /** @type {HTMLElement} */ (event.target);
-    if (event.key === 'Tab') trapFocus(this.#parts.panel, event);
-    if ((event.key === 'Enter' || event.key === ' ') && target.matches('a[role=button]')) {
-      event.preventDefault();
-      target.click();
-      return;
-    }
-    const to = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
-    const elsewhere = target.matches('[role=tab], [role=menuitem], input, select');
-    if (to === undefined || elsewhere || event.defaultPrevented) return;
-    event.preventDefault();
-    this.#list.move(to);
-  }
-
   /** @param {string} type @param {object} detail @returns {boolean} whether nobody cancelled it */
   #tell(type, detail) {
     return this.dispatchEvent(new CustomEvent(type, { bubbles: true, composed: true, cancelable: true, detail }));
   }
-}
-
-/** The language of an element's surroundings, also outside of the shadow root that it may be in. @param {Element} element */
-function languageOf(element) {
-  const root = element.getRootNode();
-  const named = element.closest('[lang]') ?? (root instanceof ShadowRoot ? root.host.closest('[lang]') : null);
-  return named?.getAttribute('lang') || navigator.language;
 }

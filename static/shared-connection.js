@@ -2,7 +2,7 @@
  * One connection for all tabs of a browser that show the same inbox.
  *
  * Whoever holds a Web Lock leads: it has the connection, and passes on every frame by a BroadcastChannel. The others
- * follow: to them, this is one more transport. When the leading tab is closed or crashes, the browser hands the lock to
+ * follow (`following.js`): to them, this is one more transport. When the leading tab is closed or crashes, the browser hands the lock to
  * the next one, which connects with its own cursor. A tab that is put to sleep gives the lock up; one that fell silent
  * without doing so loses it.
  *
@@ -13,7 +13,7 @@
 /**
  * @typedef {import('./transport.js').Link} Link
  * @typedef {import('./transport.js').Ended} Ended
- * @typedef {{name: string, open: import('./transport.js').Transport}} Rung
+ * @typedef {import('./transport.js').Rung} Rung
  * @typedef {'active'|'away'} Attention
  *
  * @typedef {object} Tab what this needs to know of, and do to, the tab that it runs in
@@ -28,7 +28,6 @@
 
 import { identity, randomName } from './identity.js';
 
-const ANSWER_MS = 5_000; // for the leader to answer; more than the longest task of a busy page
 const PROTOCOL = 1; // of the messages: tabs of different releases keep to themselves if this changes
 const CONNECTIONS_OWN = new Set(['reauth', 'reauthenticated', 'reconnect']); // frames for whoever has the connection
 
@@ -37,9 +36,6 @@ export const canShare = () =>
   globalThis.location !== undefined && globalThis.navigator?.locks !== undefined && globalThis.BroadcastChannel !== undefined;
 
 export class SharedConnection {
-  /** @type {string|null} while following: the transport of the tab that leads */
-  transport = null;
-
   #tab;
   #name = randomName();
   #key = '';
@@ -50,8 +46,8 @@ export class SharedConnection {
   #leads = false;
   /** Whether the lock was taken away from a leader, and nobody has been heard since: it is done only once. */
   #stole = false;
-  /** @type {(ended: Ended|null) => void} ends following; null: this tab leads now */
-  #endFollowing = () => {};
+  /** @type {import('./following.js').Following|null} */
+  #following = null;
 
   // While leading:
   #said = 0;
@@ -63,15 +59,6 @@ export class SharedConnection {
   #ready = null;
   #carries = ''; // the transport in use
 
-  // While following:
-  /** @type {Link|null} */
-  #link = null;
-  #leader = '';
-  #heard = 0;
-  #inStep = false;
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  #unanswered;
-
   /** @param {Tab} tab */
   constructor(tab) {
     this.#tab = tab;
@@ -79,7 +66,12 @@ export class SharedConnection {
 
   /** Whether another tab has the connection. */
   get follows() {
-    return this.#link !== null;
+    return this.#following !== null;
+  }
+
+  /** @returns {string|null} while following: the transport of the tab that leads */
+  get transport() {
+    return this.#following?.transport ?? null;
   }
 
   /** @returns {Attention} of all tabs that share this one's connection */
@@ -98,10 +90,11 @@ export class SharedConnection {
     const whose = identity(link.token);
     const key = `bellwire:${PROTOCOL}:${link.url}:${whose}`;
     if (whose === null) this.leave();
-    else if (key !== this.#key) this.#join(key);
-    if (this.#channel === null) return rung.open(link);
-    const ended = this.#leads ? null : await this.#follow(link);
-    return ended ?? this.#lead(link, rung);
+    else if (key !== this.#key) await this.#join(key);
+    const ended = this.#channel === null || this.#leads ? null : await this.#follow(link);
+    if (ended !== null) return ended;
+    if (link.signal.aborted) return { code: 1000, reason: 'closed here', afterMs: null, again: true };
+    return this.#leads ? this.#lead(link, rung) : rung.open(link);
   }
 
   /** Tell the others that the connection is lost, and when this tab tries again. */
@@ -109,14 +102,14 @@ export class SharedConnection {
     if (this.#leads) this.#tellState();
   }
 
-  /** Tell this tab's attention to the one that leads. */
-  attend() {
-    this.#post({ type: 'attention', state: this.#tab.attention() });
+  /** Tell this tab's attention to the one that leads. @param {'hello'|'attention'} type `hello` asks where it is */
+  attend(type = 'attention') {
+    this.#post({ type, state: this.#tab.attention() });
   }
 
   /** Ask the leader to try again. */
   retry() {
-    if (this.#link !== null) this.#post({ type: 'retry' });
+    if (this.follows) this.#post({ type: 'retry' });
   }
 
   /** Let go of the others. */
@@ -128,50 +121,59 @@ export class SharedConnection {
     this.#stopLeading();
   }
 
-  /** @param {string} key */
+  /** @param {string} key @returns {Promise<unknown>} until it is known whether this tab leads */
   #join(key) {
     this.leave();
     const { signal } = (this.#joined = new AbortController());
     try {
       this.#channel = new BroadcastChannel(key);
     } catch {
-      return; // not allowed here: this tab connects by itself
+      return Promise.resolve(); // not allowed here: this tab connects by itself
     }
     this.#key = key;
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#hold(`${key}:${this.#name}`, () => {}); // is free again when this tab is gone, whatever became of it
-    this.#hold(key, () => this.#startLeading());
+    return new Promise((resolve) => {
+      signal.addEventListener('abort', resolve, { once: true });
+      const contend = (/** @type {Lock|null} */ lock) => {
+        if (lock === null) this.#hold(key, () => this.#startLeading()); // as soon as nobody else does
+        else this.#startLeading();
+        resolve(lock);
+      };
+      this.#hold(key, contend, { ifAvailable: true });
+    });
   }
 
   /**
    * Ask for a lock, and keep it until `leave`, or until it is taken away.
    *
-   * @param {string} name @param {() => void} onGranted @param {LockOptions} [options]
+   * @param {string} name
+   * @param {(lock: Lock|null) => void} onAnswer null: somebody else has it, and it was to be `ifAvailable`
+   * @param {LockOptions} [options]
    */
-  #hold(name, onGranted, options) {
+  #hold(name, onAnswer, options) {
     const { signal } = this.#joined;
     const left = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     navigator.locks
-      .request(name, options ?? { signal }, () => {
+      .request(name, options ?? { signal }, (lock) => {
         if (signal.aborted) return undefined;
-        onGranted();
-        return left;
+        onAnswer(lock);
+        return lock && left;
       })
       .catch(() => {
         if (signal.aborted) return;
         // It was stolen, as this tab slept; or the browser allows no locks here.
         const wasLeader = this.#leads;
         this.#stopLeading();
-        if (wasLeader) this.#hold(name, onGranted);
+        if (wasLeader) this.#hold(name, onAnswer);
         else this.leave();
         this.#tab.interrupt();
       });
   }
 
   #startLeading() {
-    this.#stopWaiting();
     this.#leads = true;
-    this.#endFollowing(null);
+    this.#following?.end();
   }
 
   #stopLeading() {
@@ -214,37 +216,35 @@ export class SharedConnection {
   }
 
   /**
-   * Hear the leader, until there is none.
+   * Be one of those that follow, as long as another tab leads.
    *
    * @param {Link} link
-   * @returns {Promise<Ended|null>} null: nobody led, and now this tab does
+   * @returns {Promise<Ended|null>} null: it is up to this tab to connect
    */
   async #follow(link) {
-    this.#link = link;
-    this.#inStep = false;
-    this.#leader = '';
-    const ended = await new Promise((/** @type {(ended: Ended|null) => void} */ resolve) => {
-      const silent = { code: 1006, reason: 'the tab that has the connection fell silent', afterMs: null, again: true };
-      link.signal.addEventListener('abort', () => resolve(silent), { once: true });
-      this.#endFollowing = resolve;
-      this.#greet();
-    });
-    const alone = ended === null && this.#leader === '';
-    this.#stopWaiting();
-    this.#link = this.transport = null;
-    return ended ?? (alone ? null : { code: 1001, reason: 'this tab has the connection now', afterMs: null, again: true });
+    try {
+      const { Following } = await import('./following.js');
+      if (this.#leads || link.signal.aborted) return null;
+      this.#following = new Following(link, {
+        name: this.#name,
+        cursor: this.#tab.cursor,
+        attend: (type) => this.attend(type),
+        post: (message) => this.#post(message),
+        steal: () => this.#steal(),
+      });
+    } catch {
+      this.leave(); // it could not be loaded
+      return null;
+    }
+    const ended = await this.#following.run();
+    this.#following = null;
+    return ended;
   }
 
-  /** Ask where the leader is. One that does not answer loses the lock. */
-  #greet() {
-    this.#post({ type: 'hello', state: this.#tab.attention() });
-    clearTimeout(this.#unanswered);
-    this.#unanswered = setTimeout(() => {
-      this.#unanswered = undefined;
-      if (this.#stole) return;
-      this.#stole = true;
-      this.#hold(this.#key, () => this.#startLeading(), { steal: true });
-    }, ANSWER_MS);
+  #steal() {
+    if (this.#stole) return;
+    this.#stole = true;
+    this.#hold(this.#key, () => this.#startLeading(), { steal: true });
   }
 
   /** @param {object} message */
@@ -257,7 +257,7 @@ export class SharedConnection {
   #hear(message) {
     this.#stole = false;
     if (this.#leads) this.#hearFollower(message);
-    else if (message.lead && this.#link !== null) this.#hearLeader(message, this.#link);
+    else if (message.lead) this.#following?.hear(message);
   }
 
   /** @param {any} message */
@@ -280,47 +280,5 @@ export class SharedConnection {
       this.#tab.onAttention();
     });
     gone.catch(() => {}); // this tab has left
-  }
-
-  /** @param {any} message @param {Link} link */
-  #hearLeader({ type, lead, number, to = this.#name, ...told }, link) {
-    const isNext = lead === this.#leader && number === this.#heard + 1;
-    if (!isNext && type !== 'opening' && !(type === 'state' && to === this.#name)) {
-      if (this.#unanswered === undefined) this.#greet(); // something was missed
-      return;
-    }
-    this.#stopWaiting();
-    this.#leader = lead;
-    this.#heard = number;
-    if (to !== this.#name) return;
-    if (type === 'frame') {
-      this.#pass(told.frame, link);
-      return;
-    }
-    this.transport = told.transport;
-    const { cursor = null, late = [] } = told.ready ?? told;
-    this.#inStep = (isNext && this.#inStep) || (cursor === this.#tab.cursor() && late.length === 0);
-    if (told.ready) {
-      this.#pass(told.ready, link);
-    } else {
-      link.onWritable(null);
-      link.onDelay(told.retryAt ?? null);
-    }
-    if (type === 'opening') this.attend();
-  }
-
-  /** @param {any} frame @param {Link} link */
-  #pass(frame, link) {
-    if (frame.type === 'ready') {
-      if (!this.#inStep) link.onFrame({ type: 'resync', reason: 'joined', cursor: frame.cursor, counts: frame.counts });
-      if (this.transport === 'websocket') link.onWritable((said) => this.#post({ type: 'send', frame: said }));
-      this.#inStep = true;
-    }
-    link.onFrame(frame);
-  }
-
-  #stopWaiting() {
-    clearTimeout(this.#unanswered);
-    this.#unanswered = undefined;
   }
 }

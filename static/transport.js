@@ -22,10 +22,14 @@
  * @property {boolean} [again] it is no failure: connect again at once
  *
  * @typedef {(link: Link) => Promise<Ended>} Transport
+ * @typedef {{name: 'websocket'|'sse'|'poll', open: Transport}} Rung
  */
 
+/** @type {Rung} */
+export const webSocket = { name: 'websocket', open: openWebSocket };
+
 /** @type {Transport} */
-export function websocket({ url, token, cursor, attention, signal, onFrame, onWritable }) {
+function openWebSocket({ url, token, cursor, attention, signal, onFrame, onWritable }) {
   return new Promise((resolve) => {
     const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/ws`);
     const hangUp = () => {

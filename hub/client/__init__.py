@@ -1,4 +1,4 @@
-"""Python clients for a hub: publishing, operating, and listening to a user's inbox (docs/clients.md).
+"""Python clients for a hub: publishing, operating, and listening to a user's inbox (docs/python-client.md).
 
 `Bellwire` and `AsyncBellwire` take the API key, `Inbox` and `AsyncInbox` a user's token. Calls are tried again where
 that is safe. Importing this loads nothing of the server; it needs msgspec, httpx2 and websockets.

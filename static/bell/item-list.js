@@ -1,8 +1,13 @@
-/** The rows of the list: the same elements for the same items, so that focus and scrolling stay. */
+/**
+ * The rows of the list: the same elements for the same items, so that focus and scrolling stay. Fetched before the list is
+ * opened for the first time.
+ */
 
 import { dayOf } from './format.js';
+import { rowStyle } from './row-style.js';
 import { ageRow, createRow, fillRow } from './row.js';
 import { SeenWatcher } from './seen-watcher.js';
+import { adopt } from './style.js';
 
 const WHOLE = 200; // rows that are there altogether; of more, only those around what is visible
 const AT_FIRST = 20; // until it is known which those are
@@ -19,9 +24,6 @@ const AT_FIRST = 20; // until it is known which those are
 let actions;
 
 export class ItemList {
-  /** @type {RenderItem|null} */
-  renderItem = null;
-
   #bell;
   #list;
   #scroll;
@@ -37,22 +39,18 @@ export class ItemList {
   /** @type {import('./long-list.js').LongList|null|undefined} null: on its way */
   #long;
 
-  /**
-   * @param {NotificationBell} bell
-   * @param {HTMLElement} list
-   * @param {HTMLElement} scroll what it scrolls in
-   * @param {() => boolean} isLooking
-   */
-  constructor(bell, list, scroll, isLooking) {
+  /** @param {NotificationBell} bell @param {HTMLElement} list @param {HTMLElement} scroll what it scrolls in */
+  constructor(bell, list, scroll) {
     this.#bell = bell;
     this.#list = list;
     this.#scroll = scroll;
-    this.#watcher = new SeenWatcher(scroll, isLooking, (ids) => bell.client?.markSeen(ids));
-  }
-
-  /** @param {Element} inside a row @returns {Item|undefined} what it shows */
-  itemOf(inside) {
-    return this.#shown.get(/** @type {Element} */ (inside.closest('li')))?.item;
+    this.#watcher = new SeenWatcher(
+      scroll,
+      () => document.visibilityState === 'visible' && bell.client?.attention === 'active',
+      (ids) => bell.client?.markSeen(ids),
+    );
+    adopt(/** @type {ShadowRoot} */ (bell.shadowRoot), rowStyle);
+    list.onclick = (event) => this.#clicked(event);
   }
 
   /** Bring rows in line with the items. @param {Item[]} items newest first */
@@ -135,7 +133,33 @@ export class ItemList {
       if (actions) actions.fillActions(this.#bell, row, item);
       else this.#learnActions(row);
     }
-    if (this.renderItem !== null) this.#render(row, item, this.renderItem);
+    if (this.#bell.renderItem !== null) this.#render(row, item, this.#bell.renderItem);
+  }
+
+  #clicked(/** @type {MouseEvent} */ event) {
+    // The path, because what the page makes of an item is not inside of the row but in its slot.
+    const path = event.composedPath().filter((one) => one instanceof HTMLElement);
+    const button = path.find((one) => one.matches('.main, .icon'));
+    const item = button && this.#shown.get(/** @type {Element} */ (button.closest('li')))?.item;
+    if (item === undefined || button === undefined) return;
+    if (button.matches('.main')) this.#bell.activate(item, event);
+    else this.#use(button.classList[1], item, button);
+  }
+
+  /** @param {string} tool @param {Item} item @param {HTMLElement} button */
+  async #use(tool, item, button) {
+    const { client, words } = this.#bell;
+    const ids = [item.id];
+    if (tool === 'toggle') item.read_at === null ? client?.markRead(ids) : client?.markUnread(ids);
+    if (tool === 'archive') item.archived_at === null ? client?.archive(ids) : client?.unarchive(ids);
+    if (tool !== 'snooze' || client === null) return;
+    if (item.snoozed_until !== null) {
+      await client.request(`/v1/inbox/${item.id}`, { method: 'PATCH', body: { snoozed_until: null } });
+      return;
+    }
+    const { openSnoozeMenu } = await import('./snooze-menu.js');
+    const panel = /** @type {HTMLElement} */ (this.#scroll.parentElement);
+    openSnoozeMenu(button, panel, words, (until) => client.snooze(ids, until));
   }
 
   /** @param {Element} row drawn anew when the module has come */

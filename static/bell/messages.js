@@ -7,7 +7,16 @@
  * @typedef {Record<string, Message>} Messages by key; `locales/de.js` has all keys
  */
 
-const SHIPPED = /^(ar|de|es|fr|ja|pt|zh)$/;
+/** @type {Record<string, () => Promise<{default: Messages}>>} */
+const SHIPPED = {
+  ar: () => import('../locales/ar.js'),
+  de: () => import('../locales/de.js'),
+  es: () => import('../locales/es.js'),
+  fr: () => import('../locales/fr.js'),
+  ja: () => import('../locales/ja.js'),
+  pt: () => import('../locales/pt.js'),
+  zh: () => import('../locales/zh.js'),
+};
 const RIGHT_TO_LEFT = /^(ar|fa|he|ur)\b/;
 
 /** @type {Messages} */
@@ -94,9 +103,9 @@ export class Words {
 export function wordsFor(lang) {
   const key = canonical(lang);
   const base = key.split('-')[0];
-  if (SHIPPED.test(base) && !asked.has(base)) {
+  if (Object.hasOwn(SHIPPED, base) && !asked.has(base)) {
     asked.add(base);
-    import(`../locales/${base}.js`).then(
+    SHIPPED[base]().then(
       // What the page has defined itself comes first.
       (module) => defineLocale(base, { ...module.default, ...tables.get(base) }),
       () => asked.delete(base),
@@ -113,4 +122,11 @@ function canonical(lang) {
   } catch {
     return 'en';
   }
+}
+
+/** The language of an element's surroundings, also outside of the shadow root that it may be in. @param {Element} element */
+export function languageOf(element) {
+  const root = element.getRootNode();
+  const named = element.closest('[lang]') ?? (root instanceof ShadowRoot ? root.host.closest('[lang]') : null);
+  return named?.getAttribute('lang') || navigator.language;
 }

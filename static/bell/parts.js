@@ -1,6 +1,6 @@
-/** What a bell is made of, before there are any words in it. */
+/** What a bell is made of, and the words in it that seldom change. */
 
-import { h, icon, iconButton } from './dom.js';
+import { h, icon, iconButton, nameButton } from './dom.js';
 
 const BELL = 'M6 9.5a6 6 0 0 1 12 0c0 5.2 2 6.9 2 6.9H4s2-1.7 2-6.9M9.9 19.6a2.3 2.3 0 0 0 4.2 0';
 
@@ -38,4 +38,22 @@ export function buildParts() {
   );
   const status = h('div', { class: 'aside', role: 'status' });
   return { bell, badge, panel, heading, all, close, banner, scroll, list, more, notice, title, text, retry, loading, status };
+}
+
+/**
+ * @param {ReturnType<typeof buildParts>} parts @param {import('./messages.js').Words} words
+ * @param {import('./inbox-view.js').View} view @param {boolean} failed whether the list could not be loaded
+ */
+export function speak(parts, words, view, failed) {
+  const { all, close, more, title, text, retry, loading } = parts;
+  const usual = view.name === 'all' || view.name === 'unread';
+  const [first, second] = failed ? ['failedTitle', 'failedText'] : usual ? ['emptyTitle', 'emptyText'] : ['nothing', ''];
+  all.textContent = words.say('markAllRead');
+  more.textContent = words.say('older');
+  retry.textContent = words.say('retry');
+  retry.hidden = !failed;
+  title.textContent = words.say(first);
+  text.textContent = words.say(second);
+  nameButton(close, words.say('close'));
+  loading.setAttribute('aria-label', words.say('loading'));
 }

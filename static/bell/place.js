@@ -1,4 +1,4 @@
-/** Where the list is put, and how far the Tab key goes in it. */
+/** Where the list is put. */
 
 const GAP = 8; // pixels to the button and to the edges of the window
 const ENOUGH = 300;
@@ -26,16 +26,4 @@ export function place(bell, panel) {
     '--_height': `${Math.min(MOST_HEIGHT, under ? below : above)}px`,
   };
   for (const [name, value] of Object.entries(where)) panel.style.setProperty(name, value);
-}
-
-/** Let the Tab key go round inside of an open panel. @param {HTMLElement} panel @param {KeyboardEvent} event */
-export function trapFocus(panel, event) {
-  const able = /** @type {HTMLElement[]} */ ([...panel.querySelectorAll('button, input, select, a[href], [tabindex="0"]')]);
-  const stops = able.filter((one) => one.tabIndex >= 0 && one.checkVisibility() && !one.matches(':disabled'));
-  const root = /** @type {ShadowRoot} */ (panel.getRootNode());
-  const [first, last] = [stops[0], stops[stops.length - 1]];
-  const from = root.activeElement;
-  if (event.shiftKey ? from !== first && from !== panel : from !== last) return;
-  event.preventDefault();
-  (event.shiftKey ? last : first)?.focus();
 }

@@ -1,4 +1,4 @@
-/** How the bell looks. Everything a page may want to change is a custom property `--bell-…` or a part. */
+/** How the bell and its empty list look (for rows see `row-style.js`). Everything a page may want to change is a custom property `--bell-…` or a part. */
 
 const css = `
 :host {
@@ -57,33 +57,6 @@ h2 { flex: 1; font-size: 16px; font-weight: 650; }
 .scroll { display: flex; flex-direction: column; flex: 1; min-height: 0; overflow-y: auto; overscroll-behavior: contain; scrollbar-width: thin; }
 .scroll > * { flex: none; }
 ul { list-style: none; }
-.day { padding: 14px 18px 4px; color: var(--_muted); font-size: 12px; font-weight: 600; }
-.card { position: relative; display: grid; grid-template-columns: 36px minmax(0, 1fr) 8px; gap: 0 12px; margin: 2px 6px; padding: 10px 12px 6px; border-radius: 10px; }
-.is-unread .card { background: var(--bell-fresh, none); }
-.card:hover, .card:focus-within { background: var(--_hover); }
-.avatar {
-  --_hue: calc(var(--_tone, 0) * 60 + 25); position: relative; display: grid; place-items: center; width: 36px; height: 36px; overflow: hidden;
-  border-radius: var(--bell-avatar-radius, 50%); font-size: 13px; font-weight: 650;
-  background: light-dark(oklch(.93 .045 var(--_hue)), oklch(.36 .07 var(--_hue))); color: light-dark(oklch(.42 .13 var(--_hue)), oklch(.9 .06 var(--_hue)));
-}
-.avatar img { position: absolute; width: 100%; height: 100%; object-fit: cover; background: var(--_hover); }
-.main { color: inherit; text-decoration: none; cursor: pointer; }
-.main::after { content: ""; position: absolute; inset: 0; border-radius: 10px; }
-.main:focus-visible { outline: none; }
-.main:focus-visible::after { outline: 2px solid var(--_accent); outline-offset: -2px; }
-.title, .body { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere; text-align: match-parent; }
-.title { font-weight: 500; }
-.is-unread .title { font-weight: 650; }
-.body { color: var(--_muted); }
-.dot { width: 8px; height: 8px; margin-top: 6px; border-radius: 50%; }
-.is-unread .dot { background: var(--_accent); }
-.foot { display: flex; align-items: center; justify-content: space-between; min-height: 28px; margin-inline-end: -20px; color: var(--_muted); font-size: 12px; }
-.tools { position: relative; z-index: 1; display: flex; gap: 2px; opacity: 0; }
-.card:hover .tools, .card:focus-within .tools { opacity: 1; }
-.is-unread .toggle path + path, li:not(.is-unread) .toggle path:first-child { display: none; }
-.is-own .avatar { display: none; }
-::slotted([slot^=item-]) { position: relative; z-index: 1; }
-.is-own .words { grid-column: 1 / 3; }
 
 .more { margin: 6px; }
 .notice { display: grid; justify-items: center; align-content: center; gap: 4px; flex: 1; padding: 40px 32px; color: var(--_muted); text-align: center; }
@@ -93,10 +66,6 @@ ul { list-style: none; }
 .notice .action { margin-top: 12px; }
 .loading i { display: block; height: 36px; margin: 20px 18px; border-radius: 18px; background: var(--_hover); }
 
-@media (hover: none) {
-  .tools { opacity: 1; }
-  .tools .icon { width: 36px; }
-}
 @media (max-width: 480px) {
   .panel { inset: 0; width: 100%; height: 100dvh; max-height: none; border: 0; border-radius: 0; padding: env(safe-area-inset-top) 0 env(safe-area-inset-bottom); }
   .close { display: grid; }
@@ -108,8 +77,7 @@ ul { list-style: none; }
 @keyframes ring { 20% { rotate: 13deg; } 50% { rotate: -10deg; } 80% { rotate: 5deg; } }
 @keyframes open { from { opacity: 0; translate: 0 -4px; } }
 @media (forced-colors: active) {
-  .badge, .is-unread .dot { forced-color-adjust: none; background: Highlight; color: HighlightText; }
-  .card:hover { outline: 1px solid Highlight; }
+  .badge { forced-color-adjust: none; background: Highlight; color: HighlightText; }
 }
 `;
 

@@ -1,6 +1,7 @@
 /** What arrives while the list is closed, shown in a corner for a while. A screen reader is told by the bell itself. */
 
 import { h, iconButton, nameButton } from './dom.js';
+import { rowStyle } from './row-style.js';
 import { fillAvatar, link } from './row.js';
 import { adopt, styleSheet } from './style.js';
 
@@ -34,6 +35,7 @@ export function attach({ bell, client, value, signal }) {
   const root = /** @type {ShadowRoot} */ (bell.shadowRoot);
   const region = h('div', { class: value === 'top' ? 'toasts is-top' : 'toasts', popover: 'manual', role: 'region' });
   const timers = new Timers();
+  adopt(root, rowStyle);
   adopt(root, style);
   root.append(region);
 

@@ -74,19 +74,11 @@ export class BellwireClient extends BellwireClient_base {
      * Read a page by a filter. What it has is in `known` from then on, and changes there as the server tells; when the
      * client has to read the newest page anew (a `resync`), what only `list` brought is let go of.
      *
-     * @param {{status?: 'unread'|'read'|'unseen'|'all', category?: string, archived?: boolean, snoozed?: boolean,
-     *   after?: string, limit?: number}} [filter]
+     * @param {Filter} [filter]
      * @returns {Promise<Page>}
      * @throws {Error} the hub is out of reach, or refused
      */
-    list(filter?: {
-        status?: "unread" | "read" | "unseen" | "all";
-        category?: string;
-        archived?: boolean;
-        snoozed?: boolean;
-        after?: string;
-        limit?: number;
-    }): Promise<Page>;
+    list(filter?: Filter): Promise<Page>;
     /**
      * Call the hub as this user.
      *
@@ -103,9 +95,16 @@ export class BellwireClient extends BellwireClient_base {
 export type Item = import("./store.js").Item;
 export type Action = import("./store.js").Action;
 export type Page = import("./store.js").Page;
-export type Mark = import("./store.js").Mark;
 export type Counts = import("./store.js").Counts;
 export type Status = import("./connection.js").Status;
+export type Filter = {
+    status?: "unread" | "read" | "unseen" | "all";
+    category?: string;
+    archived?: boolean;
+    snoozed?: boolean;
+    after?: string;
+    limit?: number;
+};
 export type Arrival = {
     /**
      * new here

@@ -1,9 +1,9 @@
 export class Ladder {
-    /** @param {number} first the rung to begin with; 0: WebSocket, where there is one (in Node since 22) */
+    /** @param {number} first the rung to begin with; 0: WebSocket */
     constructor(first: number);
     /** Whether this is another try of what was blocked. */
     trying: boolean;
-    get rung(): Rung;
+    get rung(): import("./transport.js").Rung;
     /** Begin anew: what was blocked may be so no more, or never was. */
     reset(): void;
     /** What is used gets through. */
@@ -18,7 +18,3 @@ export class Ladder {
     fallBack(): void;
     #private;
 }
-export type Rung = {
-    name: "websocket" | "sse" | "poll";
-    open: import("./transport.js").Transport;
-};

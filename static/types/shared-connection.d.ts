@@ -2,10 +2,10 @@ export function canShare(): boolean;
 export class SharedConnection {
     /** @param {Tab} tab */
     constructor(tab: Tab);
-    /** @type {string|null} while following: the transport of the tab that leads */
-    transport: string | null;
     /** Whether another tab has the connection. */
     get follows(): boolean;
+    /** @returns {string|null} while following: the transport of the tab that leads */
+    get transport(): string | null;
     /** @returns {Attention} of all tabs that share this one's connection */
     attention(): Attention;
     /**
@@ -18,8 +18,8 @@ export class SharedConnection {
     open(link: Link, rung: Rung): Promise<Ended>;
     /** Tell the others that the connection is lost, and when this tab tries again. */
     tellLost(): void;
-    /** Tell this tab's attention to the one that leads. */
-    attend(): void;
+    /** Tell this tab's attention to the one that leads. @param {'hello'|'attention'} type `hello` asks where it is */
+    attend(type?: "hello" | "attention"): void;
     /** Ask the leader to try again. */
     retry(): void;
     /** Let go of the others. */
@@ -28,10 +28,7 @@ export class SharedConnection {
 }
 export type Link = import("./transport.js").Link;
 export type Ended = import("./transport.js").Ended;
-export type Rung = {
-    name: string;
-    open: import("./transport.js").Transport;
-};
+export type Rung = import("./transport.js").Rung;
 export type Attention = "active" | "away";
 /**
  * what this needs to know of, and do to, the tab that it runs in

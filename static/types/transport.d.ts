@@ -1,6 +1,32 @@
-export function websocket(link: Link): Promise<Ended>;
 /** What `Retry-After` asks for (RFC 9110, section 10.2.3). @param {Response} answer @returns {number|null} milliseconds */
 export function retryAfter(answer: Response): number | null;
+/**
+ * Ways to hear from a hub, all alike (the others are in streams.js): each opens one connection, hands over its frames,
+ * and resolves when it has ended. None of them reconnects; that is the client's business.
+ */
+/**
+ * @typedef {object} Link
+ * @property {string} url the hub's address, without a trailing slash
+ * @property {string} token
+ * @property {string|null} cursor where to resume
+ * @property {() => 'active'|'away'} attention what to tell the server of it when connecting
+ * @property {AbortSignal} signal ends the connection
+ * @property {(frame: any) => void} onFrame
+ * @property {(send: ((frame: object) => void)|null) => void} onWritable how to send frames, where that is possible
+ * @property {(until: number|null) => void} onDelay the connection that this one goes through is lost: it is made anew,
+ *   at once or at that time (milliseconds since the epoch)
+ *
+ * @typedef {object} Ended
+ * @property {number} code a WebSocket close code, or the HTTP status of an answer that was no stream; 0: no answer
+ * @property {string} reason
+ * @property {number|null} afterMs how long the server asks to wait
+ * @property {boolean} [again] it is no failure: connect again at once
+ *
+ * @typedef {(link: Link) => Promise<Ended>} Transport
+ * @typedef {{name: 'websocket'|'sse'|'poll', open: Transport}} Rung
+ */
+/** @type {Rung} */
+export const webSocket: Rung;
 export type Link = {
     /**
      * the hub's address, without a trailing slash
@@ -46,3 +72,7 @@ export type Ended = {
     again?: boolean | undefined;
 };
 export type Transport = (link: Link) => Promise<Ended>;
+export type Rung = {
+    name: "websocket" | "sse" | "poll";
+    open: Transport;
+};

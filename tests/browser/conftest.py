@@ -1,4 +1,4 @@
-"""A real hub and a real browser for each test of the web files."""
+"""A real hub and a real browser for the tests of a file; each finds the demo's users as if they were new."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[BellwireProcess]:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the hub keeps its data."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def hub(data: Path) -> Iterator[BellwireProcess]:
     """`bellwire serve` with a database of its own, in development."""
-    with BellwireProcess("serve", env={"BELLWIRE_DATA_DIR": str(tmp_path / "data")}) as process:
+    with BellwireProcess("serve", env={"BELLWIRE_DATA_DIR": str(data)}) as process:
         yield process
 
 
@@ -39,12 +45,13 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def demo(hub: BellwireProcess, browser: Browser, tmp_path: Path) -> AsyncIterator[DemoPage]:
+async def demo(hub: BellwireProcess, browser: Browser, data: Path) -> AsyncIterator[DemoPage]:
     """The demo page with both users live; afterwards nothing may have gone wrong that only the console tells."""
-    key = (tmp_path / "data" / "api-key").read_text().strip()
+    key = (data / "api-key").read_text().strip()
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
     demo = DemoPage(await context.new_page(), hub.url, key)
+    demo.erase()
     await demo.open()
     yield demo
     assert await demo.complaints() == []

@@ -13,8 +13,7 @@ from tests.support.process import BellwireProcess
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
 async def test_pages_are_accessible(
     hub: BellwireProcess, browser: Browser, scheme: Literal["light", "dark"], width: int
 ) -> None:

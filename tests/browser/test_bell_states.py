@@ -152,7 +152,8 @@ async def test_every_state(look: tuple[str, BellPage]) -> None:
 
 
 async def test_on_a_phone_the_list_is_a_sheet_that_can_be_closed(browser: Browser, site: str) -> None:
-    bell = await BellPage.make(browser, site, viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True)
+    phone = {"viewport": {"width": 390, "height": 700}, "has_touch": True, "is_mobile": True}
+    bell = await BellPage.make(browser, site, **phone, reduced_motion="reduce")
     await bell.open()
     box = await bell.panel.bounding_box()
     assert box is not None
@@ -168,4 +169,34 @@ async def test_nothing_moves_for_those_who_do_not_want_it(browser: Browser, site
     await bell.run("client.deliver({ title: 'Still' })")
     await expect(bell.rows.first).to_contain_text("Still")
     assert await bell.run("bell.shadowRoot.getAnimations().length") == 0
+    await bell.close()
+
+
+async def test_the_rows_are_there_before_the_list_is_opened(browser: Browser, site: str) -> None:
+    bell = await BellPage.make(browser, site)
+    async with bell.page.expect_request_finished(lambda request: request.url.endswith("/bell/item-list.js")):
+        await bell.open(shown=False)
+    await bell.run("new Promise((resolve) => requestIdleCallback(resolve))")
+    drawn = """new Promise((resolve) => {
+      const panel = bell.shadowRoot.querySelector('.panel');
+      panel.addEventListener('toggle', () => resolve(panel.querySelectorAll('li').length), { once: true });
+      bell.show();
+    })"""
+    assert await bell.run(drawn) > 0
+    await bell.close()
+
+
+async def test_rows_that_could_not_be_fetched_are_fetched_again(browser: Browser, site: str) -> None:
+    bell = await BellPage.make(browser, site)
+    bell.expects_failures = True
+    await bell.page.route("**/bell/item-list.js", lambda route: route.abort())
+    await bell.open()
+    again = bell.page.get_by_role("button", name="Try again")
+    await expect(again).to_be_visible()
+    await again.click()
+    await expect(again).to_be_visible()
+    await bell.page.unroute("**/bell/item-list.js")
+    await again.click()
+    await expect(bell.rows.first).to_be_visible()
+    await expect(again).to_be_hidden()
     await bell.close()

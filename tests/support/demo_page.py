@@ -24,6 +24,11 @@ class DemoPage:
         page.on("pageerror", lambda error: self._complaints.append(str(error)))
         page.on("dialog", lambda dialog: self._complaints.append(f"dialog: {dialog.message}"))
 
+    def erase(self) -> None:
+        """Let both begin anew, but for the mailbox."""
+        for user in ("ada", "grace"):
+            self._call("DELETE", f"/v1/users/{user}")
+
     async def open(self) -> None:
         """Load the page, and wait until both are live."""
         await self.page.add_init_script(

@@ -1,6 +1,6 @@
-"""What a developer gets with the bell besides the bell: its manifest, and the tables of `docs/widget.md` made of that.
+"""What comes with the web files: types, the bell's manifest, and the tables of `docs/widget.md` made of that.
 
-`python -m tests.support.widget_package` writes both anew. Node is needed for this and for the tests, not for the bell.
+`python -m tests.support.widget_package` writes all three anew. It needs Node, as the tests do; the bell does not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tests.support.process import REPOSITORY
 from tests.support.services import missing
 
 STATIC = REPOSITORY / "static"
+TYPES = STATIC / "types"
 MANIFEST = STATIC / "custom-elements.json"
 GUIDE = REPOSITORY / "docs" / "widget.md"
 PAGES = REPOSITORY / "tests" / "browser" / "frameworks"
@@ -52,6 +53,19 @@ def run_script(name: str, *arguments: str | Path) -> str:
         shutil.copytree(PAGES, home)
         (home / "node_modules").symlink_to(packages())
         return run("node", home / name, *arguments, cwd=home)
+
+
+def declare(directory: Path) -> None:
+    """Check the types of the web files, and write the declarations of those that are published to a directory.
+
+    Raises:
+        AssertionError: with what the compiler found.
+
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        run(packages() / ".bin" / "tsc", "--project", PAGES, "--outDir", scratch, cwd=PAGES)
+        demo = shutil.ignore_patterns("demo*")
+        shutil.copytree(Path(scratch) / "static", directory, ignore=demo, dirs_exist_ok=True)
 
 
 def analyze() -> str:
@@ -101,5 +115,7 @@ def _table(heading: str, rows: list[dict[str, Any]], *, with_type: bool) -> str:
 
 
 if __name__ == "__main__":
+    shutil.rmtree(TYPES, ignore_errors=True)
+    declare(TYPES)
     MANIFEST.write_text(analyze())
     GUIDE.write_text(filled(GUIDE.read_text(), MANIFEST.read_text()))

@@ -5,27 +5,26 @@ import { build } from 'esbuild';
 
 const [, , folder] = process.argv;
 
-/** What is fetched only when it is needed stays outside. */
-const onDemand = {
-  name: 'on-demand',
-  setup({ onResolve }) {
-    onResolve({ filter: /./ }, ({ kind, path }) => (kind === 'dynamic-import' ? { path, external: true } : undefined));
-  },
-};
+/** Leave out what is fetched only when it is needed: everything of that kind, or the languages alone. */
+function without(filter) {
+  const setup = ({ onResolve }) =>
+    onResolve({ filter }, ({ kind, path }) => (kind === 'dynamic-import' ? { path, external: true } : undefined));
+  return { name: 'without', setup };
+}
 
-async function size(contents, plugins) {
+async function size(contents, left) {
   const stdin = { contents, resolveDir: folder };
-  const options = { bundle: true, minify: true, format: 'esm', target: 'es2022', write: false, external: ['../locales/*'] };
-  const { outputFiles } = await build({ ...options, stdin, plugins });
+  const options = { bundle: true, minify: true, format: 'esm', target: 'es2022', write: false };
+  const { outputFiles } = await build({ ...options, stdin, plugins: [without(left)] });
   return gzipSync(outputFiles[0].contents, { level: 9 }).length;
 }
 
-const both = "import './define.js'; export * from './client.js';";
-const modules = ['tabs', 'toasts', 'sound', 'title-badge', 'app-badge', 'push', 'preferences', 'snooze-menu', 'row-actions', 'long-list'];
+const page = "import './define.js'; export * from './client.js';";
 console.log(
   JSON.stringify({
-    client: await size("export * from './client.js';", [onDemand]),
-    page: await size(both, [onDemand]),
-    all: await size(both + modules.map((name, index) => `export * as part${index} from './bell/${name}.js';`).join(''), []),
+    client: await size("export * from './client.js'; export * from './attention.js';", /./),
+    page: await size(page, /./),
+    opened: await size(`${page} export * from './bell/item-list.js';`, /./),
+    all: await size(page, /locales/),
   }),
 );

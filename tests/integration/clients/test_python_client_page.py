@@ -1,4 +1,4 @@
-"""Every snippet of `docs/clients.md` runs, one after the other, against a hub."""
+"""Every snippet of `docs/python-client.md` runs, one after the other, against a hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hub.client import AsyncBellwire, AsyncInbox, Bellwire, Inbox, Item
 from tests.support.asgi_servers import API_KEY, ServedHub
 from tests.support.listener import PATIENCE
 
-PAGE = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "python-client.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -44,7 +44,7 @@ async def test_the_page(hub: ServedHub) -> None:
     assert len(SNIPPETS) == 10
     for snippet in SNIPPETS:
         source = snippet.replace("http://127.0.0.1:8000", hub.url)
-        code = compile(source, "clients.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        code = compile(source, "python-client.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         async with asyncio.timeout(PATIENCE), _publishing(hub, when="listen(" in snippet):
             with suppress(Enough):
                 running = eval(code, names)  # noqa: S307 - our own documentation

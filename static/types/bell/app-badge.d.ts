@@ -1,0 +1,1 @@
+export function attach(extra: import("./extras.js").Extra): void | Promise<void>;

@@ -1,0 +1,2 @@
+export { NotificationBell };
+import { NotificationBell } from './notification-bell.js';
