@@ -330,7 +330,7 @@ export class NotificationBell extends HTMLElement {
     heading.textContent = label;
     banner.hidden = status === 'online' || status === 'connecting';
     banner.textContent = words.say(status === 'refused' ? 'signedOut' : 'offline');
-    more.hidden = !view.hasMore(client);
+    more.hidden = !loaded || !view.hasMore(client);
     notice.hidden = items.length > 0 || !(failed || (loaded && more.hidden));
     loading.hidden = loaded || failed || items.length > 0 || status === 'stopped' || status === 'refused';
     speak(this.#parts, words, view, failed);

@@ -163,11 +163,11 @@ export class SharedConnection {
       .catch(() => {
         if (signal.aborted) return;
         // It was stolen, as this tab slept; or the browser allows no locks here.
-        const wasLeader = this.#leads;
+        const [led, followed] = [this.#leads, this.follows];
         this.#stopLeading();
-        if (wasLeader) this.#hold(name, onAnswer);
+        if (led) this.#hold(name, onAnswer);
         else this.leave();
-        this.#tab.interrupt();
+        if (led || followed) this.#tab.interrupt();
       });
   }
 

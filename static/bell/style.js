@@ -32,7 +32,7 @@ svg { fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linecap: round
 .bell:hover, .bell[aria-expanded=true] { background: var(--_hover); }
 .bell svg { width: 55%; height: 55%; transform-origin: 50% 10%; }
 .badge {
-  position: absolute; top: 1px; inset-inline-end: 1px; min-width: 18px; padding: 0 5px; border-radius: 9px;
+  position: absolute; top: -1px; inset-inline-end: -2px; min-width: 18px; padding: 0 5px; border-radius: 9px;
   background: var(--bell-badge, light-dark(#d6293e, #ff5d6c)); color: var(--bell-badge-text, light-dark(#fff, #1c0508));
   font-size: 11px; font-weight: 700; line-height: 18px; text-align: center; outline: 2px solid var(--bell-ring, var(--_surface));
 }
@@ -59,12 +59,19 @@ h2 { flex: 1; font-size: 16px; font-weight: 650; }
 ul { list-style: none; }
 
 .more { margin: 6px; }
-.notice { display: grid; justify-items: center; align-content: center; gap: 4px; flex: 1; padding: 40px 32px; color: var(--_muted); text-align: center; }
+.notice { display: grid; justify-items: center; align-content: center; gap: 4px; flex: 1; padding: 40px 32px; color: var(--_muted); text-align: center; text-wrap: balance; }
 .notice svg { width: 40px; height: 40px; margin-bottom: 8px; stroke-width: 1.2; }
 .notice strong { color: var(--_text); }
 .action { padding: 5px 12px; border: 1px solid var(--_border); border-radius: 8px; color: var(--_text); font-size: 13px; font-weight: 550; text-decoration: none; white-space: nowrap; cursor: pointer; }
 .notice .action { margin-top: 12px; }
-.loading i { display: block; height: 36px; margin: 20px 18px; border-radius: 18px; background: var(--_hover); }
+.loading i {
+  display: block; height: 36px; margin: 20px 18px;
+  background:
+    radial-gradient(circle at 18px, var(--_hover) 18px, #0000 0),
+    linear-gradient(var(--_hover) 0 0) 48px 4px / 70% 10px no-repeat,
+    linear-gradient(var(--_hover) 0 0) 48px 22px / 45% 10px no-repeat;
+}
+.loading:dir(rtl) { scale: -1 1; }
 
 @media (max-width: 480px) {
   .panel { inset: 0; width: 100%; height: 100dvh; max-height: none; border: 0; border-radius: 0; padding: env(safe-area-inset-top) 0 env(safe-area-inset-bottom); }

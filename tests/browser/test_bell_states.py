@@ -174,9 +174,9 @@ async def test_nothing_moves_for_those_who_do_not_want_it(browser: Browser, site
 
 async def test_the_rows_are_there_before_the_list_is_opened(browser: Browser, site: str) -> None:
     bell = await BellPage.make(browser, site)
-    async with bell.page.expect_request_finished(lambda request: request.url.endswith("/bell/item-list.js")):
+    async with bell.page.expect_request("**/bell/item-list.js"):
         await bell.open(shown=False)
-    await bell.run("new Promise((resolve) => requestIdleCallback(resolve))")
+    await bell.run("import('/bell/item-list.js').then(() => new Promise((resolve) => setTimeout(resolve)))")
     drawn = """new Promise((resolve) => {
       const panel = bell.shadowRoot.querySelector('.panel');
       panel.addEventListener('toggle', () => resolve(panel.querySelectorAll('li').length), { once: true });

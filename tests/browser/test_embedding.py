@@ -9,14 +9,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from hub.core.model import InboxKey
 from hub.keyring import Keyring
 from hub.settings import Settings
-from tests.support.browser import chromium
 from tests.support.process import BellwireProcess
 from tests.support.static_site import static_site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -28,24 +29,28 @@ def snippet(hub: str) -> str:
     return found[1].replace("https://notify.example.com", hub).replace("/my/bellwire-token", "token.txt")
 
 
-@pytest.mark.parametrize("allowed", [True, False])
-async def test_the_readmes_snippet_works_on_an_allowed_origin_only(tmp_path: Path, allowed: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_the_readmes_snippet_works_on_an_allowed_origin_only(browser: Browser, tmp_path: Path) -> None:
     data, site = tmp_path / "data", tmp_path / "site"
     site.mkdir()
-    with static_site(site) as origin:
-        env = {
-            "BELLWIRE_DATA_DIR": str(data),
-            "BELLWIRE_ALLOWED_ORIGINS": origin if allowed else "https://other.example",
-        }
-        process = BellwireProcess("serve", env=env)
+    with static_site(site) as allowed, static_site(site) as other:
+        process = BellwireProcess("serve", env={"BELLWIRE_DATA_DIR": str(data), "BELLWIRE_ALLOWED_ORIGINS": allowed})
         await asyncio.to_thread(process.start)
         try:
-            await visit(process.url, origin, data, site, allowed=allowed)
+            await furnish(process.url, data, site)
+            page = await (await browser.new_context()).new_page()
+            async with page.expect_event("console", lambda message: "CORS" in message.text):
+                await page.goto(other)
+            await page.goto(allowed)
+            await expect(page.locator("notification-bell .badge")).to_have_text("1")
+            await page.locator("notification-bell .bell").click()
+            await expect(page.locator("notification-bell li")).to_contain_text("From elsewhere")
+            await page.context.close()
         finally:
             await asyncio.to_thread(process.stop)
 
 
-async def visit(hub: str, origin: str, data: Path, site: Path, *, allowed: bool) -> None:
+async def furnish(hub: str, data: Path, site: Path) -> None:
+    """Make the app's page, and something for it to show."""
     api_key, secret = (data / "api-key").read_text().strip(), (data / "jwt-secret").read_text().strip()
     keyring = Keyring.from_settings(Settings(), api_key, secret)
     (site / "token.txt").write_text(keyring.issue(InboxKey("default", "ada"), int(time.time() * 1000), 600_000))
@@ -53,13 +58,3 @@ async def visit(hub: str, origin: str, data: Path, site: Path, *, allowed: bool)
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {api_key}"}, trust_env=False) as http:
         answer = await http.post(f"{hub}/v1/notifications", json={"recipients": ["ada"], "title": "From elsewhere"})
         assert answer.status_code == 201
-    async with chromium() as browser:
-        page = await (await browser.new_context()).new_page()
-        if not allowed:
-            async with page.expect_event("console", lambda message: "CORS" in message.text):
-                await page.goto(origin)
-            return
-        await page.goto(origin)
-        await expect(page.locator("notification-bell .badge")).to_have_text("1")
-        await page.locator("notification-bell .bell").click()
-        await expect(page.locator("notification-bell li")).to_contain_text("From elsewhere")

@@ -149,6 +149,21 @@ async def test_a_page_in_the_back_forward_cache_leaves_the_connection_to_others(
     await gone.until("client.counts.unread === 1 && client.status === 'online' && !client.leads")
 
 
+async def test_where_locks_are_forbidden_each_tab_has_a_connection_of_its_own(
+    context: BrowserContext, hub: Hub
+) -> None:
+    await context.add_init_script(
+        "navigator.locks.request = () => Promise.reject(new DOMException('not here', 'SecurityError'))"
+    )
+    tabs = [await Tab.open(context, hub.url, "eve") for _ in range(2)]
+    for tab in tabs:
+        await tab.live()
+    assert await connections(hub, "eve") == 2
+    await hub.publish("eve")
+    for tab in tabs:
+        await tab.until("client.counts.unread === 1")
+
+
 async def test_a_leader_that_falls_silent_loses_the_lock(context: BrowserContext, hub: Hub) -> None:
     """As when a page hangs, or a browser stops it without saying so."""
     leader = await Tab.open(context, hub.url, "eli")
