@@ -19,13 +19,13 @@ export function buildParts() {
   const close = iconButton('close', 'M6 6l12 12M18 6L6 18');
   close.setAttribute('popovertarget', 'panel');
   const header = h('header', { part: 'header' }, heading, all, h('slot', { name: 'tools' }), close);
-  const banner = h('div', { class: 'banner', part: 'banner' });
+  const banner = h('div', { class: 'banner', part: 'banner', hidden: true });
 
   const list = h('ul', { role: 'list' });
-  const more = h('button', { class: 'more quiet', type: 'button' });
+  const more = h('button', { class: 'more quiet', type: 'button', hidden: true });
   const [title, text] = [h('strong'), h('span')];
   const retry = h('button', { class: 'action', part: 'action', type: 'button' });
-  const notice = h('div', { class: 'notice', part: 'empty' }, h('slot', { name: 'empty' }, icon(BELL), title, text), retry);
+  const notice = h('div', { class: 'notice', part: 'empty', hidden: true }, h('slot', { name: 'empty' }, icon(BELL), title, text), retry);
   const loading = h('div', { class: 'loading', role: 'img' }, h('i'), h('i'), h('i'));
   const scroll = h('div', { class: 'scroll', id: 'content' }, list, more, notice, loading);
   const panel = h(
