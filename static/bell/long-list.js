@@ -77,8 +77,11 @@ export class LongList {
   }
 
   #find() {
-    const { scrollTop: top, clientHeight } = this.#scroll;
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
     const ids = this.#ids;
+    // At the very bottom are the last rows, however high those turn out that were guessed when it was drawn.
+    const isAtEnd = scrollTop > 0 && scrollTop + clientHeight >= scrollHeight - 1;
+    const top = isAtEnd ? ids.reduce((sum, id) => sum + (this.#heights.get(id) ?? this.#guess), -clientHeight) : scrollTop;
     let [start, end, at, before, through] = [0, -1, 0, 0, 0];
     ids.forEach((id, index) => {
       if (index % STEP === 0 && at <= top - AROUND) [start, before] = [index, at];
