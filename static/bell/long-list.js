@@ -1,6 +1,7 @@
 /**
  * Of a long list there are elements only around what is visible. Rows that were never shown are taken to be as high as
- * the others are on average, so the scroll bar moves a little as they turn out otherwise; what is on the screen does not.
+ * the first ones on average, so the scroll bar moves a little as they turn out otherwise; what is on the screen does not.
+ * That guess stays as it is: with another one, a place in the list would no longer be where it was drawn.
  */
 
 const FIRST_GUESS = 84; // pixels
@@ -13,7 +14,7 @@ export class LongList {
   #scroll;
   /** @type {Map<string, number>} */
   #heights = new Map();
-  #sum = 0;
+  #guess = FIRST_GUESS;
   /** @type {string[]} */
   #ids = [];
   #width = 0;
@@ -54,11 +55,13 @@ export class LongList {
     if (edge.width !== this.#width) {
       this.#width = edge.width;
       this.#heights.clear();
-      this.#sum = 0;
     }
     const first = this.#scroll.scrollTop === 0 ? undefined : [...list.children].find((row) => row.getBoundingClientRect().bottom > edge.top);
     const top = first?.getBoundingClientRect().top ?? 0;
-    if (this.#heights.size === 0) this.#measure(draw()); // a guess for the others from those that are there first
+    if (this.#heights.size === 0) {
+      this.#measure(draw());
+      this.#guess = [...this.#heights.values()].reduce((sum, height) => sum + height, 0) / this.#heights.size || FIRST_GUESS;
+    }
     this.#measure(draw());
     if (first?.isConnected) this.#scroll.scrollTop += first.getBoundingClientRect().top - top;
   }
@@ -69,24 +72,18 @@ export class LongList {
     for (const [id, row] of rows) {
       row.setAttribute('aria-posinset', String(positions.get(id)));
       row.setAttribute('aria-setsize', String(this.#ids.length));
-      const { height } = row.getBoundingClientRect();
-      this.#sum += height - (this.#heights.get(id) ?? 0);
-      this.#heights.set(id, height);
+      this.#heights.set(id, row.getBoundingClientRect().height);
     }
   }
 
   #find() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
+    const { scrollTop: top, clientHeight } = this.#scroll;
     const ids = this.#ids;
-    const guess = this.#heights.size > 0 ? this.#sum / this.#heights.size : FIRST_GUESS;
-    // At the very bottom are the last rows, however high those turn out that were guessed when it was drawn.
-    const isAtEnd = scrollTop > 0 && scrollTop + clientHeight >= scrollHeight - 1;
-    const top = isAtEnd ? ids.reduce((sum, id) => sum + (this.#heights.get(id) ?? guess), -clientHeight) : scrollTop;
     let [start, end, at, before, through] = [0, -1, 0, 0, 0];
     ids.forEach((id, index) => {
       if (index % STEP === 0 && at <= top - AROUND) [start, before] = [index, at];
       if (index % STEP === 0 && end < 0 && at >= top + clientHeight + AROUND) [end, through] = [index, at];
-      at += this.#heights.get(id) ?? guess;
+      at += this.#heights.get(id) ?? this.#guess;
     });
     this.#range = end < 0 ? { start, end: ids.length, before, after: 0 } : { start, end, before, after: at - through };
   }
