@@ -1,6 +1,7 @@
 /**
  * Of a long list there are elements only around what is visible. Rows that were never shown are taken to be as high as
- * the first ones are on average, so the scroll bar moves a little as they turn out otherwise; what is on the screen does not.
+ * the first ones on average, so the scroll bar moves a little as they turn out otherwise; what is on the screen does not.
+ * That guess stays as it is: with another one, a place in the list would no longer be where it was drawn.
  */
 
 const FIRST_GUESS = 84; // pixels
@@ -59,7 +60,6 @@ export class LongList {
     const top = first?.getBoundingClientRect().top ?? 0;
     if (this.#heights.size === 0) {
       this.#measure(draw());
-      // Not changed later: thousands of rows would move with it.
       this.#guess = [...this.#heights.values()].reduce((sum, height) => sum + height, 0) / this.#heights.size || FIRST_GUESS;
     }
     this.#measure(draw());
@@ -77,11 +77,8 @@ export class LongList {
   }
 
   #find() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
+    const { scrollTop: top, clientHeight } = this.#scroll;
     const ids = this.#ids;
-    // At the very bottom are the last rows, however high those turn out that were guessed when it was drawn.
-    const isAtEnd = scrollTop > 0 && scrollTop + clientHeight >= scrollHeight - 1;
-    const top = isAtEnd ? ids.reduce((sum, id) => sum + (this.#heights.get(id) ?? this.#guess), -clientHeight) : scrollTop;
     let [start, end, at, before, through] = [0, -1, 0, 0, 0];
     ids.forEach((id, index) => {
       if (index % STEP === 0 && at <= top - AROUND) [start, before] = [index, at];

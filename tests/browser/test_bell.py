@@ -438,6 +438,7 @@ async def test_numbers_in_the_title_and_on_the_icon_follow_the_badge(bell: BellP
         }"""
     )
     await bell.run("bell.setAttribute('title-badge', ''); bell.setAttribute('app-badge', '')")
+    await bell.until("icon.length === 1")
     await expect(bell.page).to_have_title("(3) App")
     await bell.run("document.title = 'Orders'")
     await expect(bell.page).to_have_title("(3) Orders")
