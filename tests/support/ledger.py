@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +10,7 @@ from typing import Any
 import asyncpg
 
 from tests.support.carrier import Carrier
-
-PATIENCE = 60.0
-_LOOK_AGAIN = 0.05
-"""Seconds between two looks at what other processes write."""
+from tests.support.cluster import PATIENCE, until
 
 _ENTRIES = """
 SELECT d.id::text, d.state, d.claims, d.fence, d.attempts, d.finished_at, coalesce(e.rescues, 0) AS rescues,
@@ -72,9 +68,11 @@ class Ledger:
             TimeoutError: it did not.
 
         """
-        async with asyncio.timeout(patience):
-            while not (await self.fetch(query))[0][0]:  # noqa: ASYNC110 - the database tells nobody
-                await asyncio.sleep(_LOOK_AGAIN)
+
+        async def answers_true() -> bool:
+            return bool((await self.fetch(query))[0][0])
+
+        await until(answers_true, patience)
 
     async def until_ended(self, patience: float = PATIENCE) -> None:
         """Wait until nothing is left to do."""

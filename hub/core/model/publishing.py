@@ -62,11 +62,6 @@ class Content:
         """When it shows in inboxes, and what the plan's `after` counts from."""
         return self.created_at if self.deliver_at is None else self.deliver_at
 
-    @property
-    def tracks_delivered(self) -> bool:
-        """Whether `delivered` acknowledgements are worth storing: only where a step is cancelled by them."""
-        return any(step.unless is Rung.DELIVERED for step in self.plan)
-
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:

@@ -28,6 +28,7 @@ from hub.client import (
 from hub.client.comeback import Comeback
 from tests.support.asgi_servers import API_KEY, ServedHub
 from tests.support.clients import QUICK
+from tests.support.cluster import until
 from tests.support.listener import PATIENCE
 from tests.support.proxy import Weather, proxy_to
 
@@ -190,9 +191,11 @@ async def test_what_is_handled_counts_as_delivered(hub: ServedHub, bellwire: Asy
         async for item in live:
             if item.id == in_hand.id:
                 break
-    async with asyncio.timeout(PATIENCE):
-        while (await bellwire.notification(handled.id)).deliveries[0].state != "cancelled":  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.01)
+
+    async def cancelled() -> bool:
+        return (await bellwire.notification(handled.id)).deliveries[0].state == "cancelled"
+
+    await until(cancelled)
     assert (await bellwire.notification(in_hand.id)).deliveries[0].state == "cancelled", "the block ended well"
 
 
